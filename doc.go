@@ -1,0 +1,2 @@
+// Package ringside is a whole hypervisor network path in one process.
+package ringside
