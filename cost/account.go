@@ -1,0 +1,89 @@
+package cost
+
+// A Line is what one step has been charged on one account.
+type Line struct {
+	Count uint64 // how often it was done
+	Bytes uint64 // payload bytes it moved, for steps that move some
+	Extra uint64 // ticks charged beside the book's price: a guest's own work
+}
+
+// An Account is what one payer owes, a CPU or a device. It is owned by one event
+// loop: charging is plain additions. The zero value is not ready; see
+// NewAccount.
+//
+// A CPU's account is kept in thousandths of a cycle, a device's in picoseconds;
+// both are called ticks here.
+type Account struct {
+	meter   uint64 // ticks charged so far; sim.Clock reads it
+	each    [NumSteps]uint64
+	perByte [NumSteps]uint64
+	lines   [NumSteps]Line
+	frames  [NumStages]uint64
+	name    string
+	device  bool
+}
+
+// NewAccount opens an account named name that is charged by book's prices.
+// Device accounts are for the NIC's own work and kept in picoseconds.
+func NewAccount(name string, book *Book, device bool) *Account {
+	a := &Account{name: name, device: device}
+	for s := range steps {
+		for i, u := range steps[s].uses {
+			p := book.tick(u.Op, device)
+			a.each[s] += uint64(u.N) * p.each
+			if i == 0 { // the bytes are those of the step's first operation
+				a.perByte[s] = p.perByte
+			}
+		}
+	}
+	return a
+}
+
+// Charge puts n times the step s on the account.
+func (a *Account) Charge(s Step, n uint64) {
+	a.lines[s].Count += n
+	a.meter += n * a.each[s]
+}
+
+// ChargeBytes puts n times the step s, which moved so many bytes in all, on the
+// account.
+func (a *Account) ChargeBytes(s Step, n, bytes uint64) {
+	l := &a.lines[s]
+	l.Count += n
+	l.Bytes += bytes
+	a.meter += n*a.each[s] + bytes*a.perByte[s]
+}
+
+// ChargeTicks puts the step s on the account once, and ticks beside its price.
+func (a *Account) ChargeTicks(s Step, ticks uint64) {
+	l := &a.lines[s]
+	l.Count++
+	l.Extra += ticks
+	a.meter += a.each[s] + ticks
+}
+
+// Frames says that n frames came through the stage s.
+func (a *Account) Frames(s Stage, n uint64) { a.frames[s] += n }
+
+// FramesAt is how many frames came through the stage s.
+func (a *Account) FramesAt(s Stage) uint64 { return a.frames[s] }
+
+// Price is what n times the step s with so many bytes costs, in ticks.
+func (a *Account) Price(s Step, n, bytes uint64) uint64 {
+	return n*a.each[s] + bytes*a.perByte[s]
+}
+
+// Meter is where the account counts its ticks. Only the account may write it.
+func (a *Account) Meter() *uint64 { return &a.meter }
+
+// Ticks is everything charged so far.
+func (a *Account) Ticks() uint64 { return a.meter }
+
+// Line is what the step s has been charged.
+func (a *Account) Line(s Step) Line { return a.lines[s] }
+
+// Name is the payer's name: "cpu0", "nic".
+func (a *Account) Name() string { return a.name }
+
+// Device says that a device pays, in picoseconds.
+func (a *Account) Device() bool { return a.device }

@@ -1,0 +1,161 @@
+package cost
+
+// A DropReason says why a frame died. Reasons that Linux has carry Linux's name
+// from enum skb_drop_reason; those it lacks are ours and are marked by a prefix:
+// NIC_ inside the device, where Linux counts but has no reason, and RS_ elsewhere.
+type DropReason uint8
+
+// The reasons. The zero value means that the frame was not dropped.
+const (
+	NotDropped DropReason = iota
+
+	// Inside the device.
+
+	// NICRxNoDesc: the queue had no free descriptor and SRRCTL.DROP_EN is set (RQDPC).
+	NICRxNoDesc
+	// NICRxFIFO: the receive packet buffer was full (MPC).
+	NICRxFIFO
+	// NICRxFilter: no unicast, multicast or broadcast filter passed the frame.
+	NICRxFilter
+	// NICRxRunt: shorter than an Ethernet header.
+	NICRxRunt
+	// NICRxOversize: longer than RLPML allows (ROC).
+	NICRxOversize
+	// NICRxDisabled: reception, or the queue, is switched off.
+	NICRxDisabled
+	// NICRxDMA: a descriptor or buffer address that is not host memory.
+	NICRxDMA
+	// NICTxDMA: likewise while sending.
+	NICTxDMA
+	// NICTxBad: a transmit descriptor that breaks the format.
+	NICTxBad
+	// NICTxDisabled: the frame waited on a ring that was switched off or reset.
+	NICTxDisabled
+
+	// Linux's own.
+
+	NotSpecified
+	PktTooSmall
+	PktTooBig
+	NoMem
+	FullRing
+	DevReady
+	HdrTrunc
+	SKBUcopyFault
+	TapFilter
+	CPUBacklog
+	QdiscDrop
+	NoTxTarget
+	MACInvalidSource
+	LocalMAC
+	BridgeIngressSTPState
+	MACIEEEMACControl
+	OtherHost
+	UnhandledProto
+	IPInHdr
+
+	// Ours, where Linux frees the frame and gives no reason.
+
+	// RSSamePort: the destination is on the port the frame came from.
+	RSSamePort
+	// RSLinkLocal: a reserved group address that the bridge does not forward.
+	RSLinkLocal
+	// RSRxError: the driver threw away a frame that the device marked bad.
+	RSRxError
+	// RSHostRefused: the host's own stack took no interest in the frame.
+	RSHostRefused
+	// RSTxBusy: the transmit ring was full and its queue too.
+	RSTxBusy
+	// RSClosed: the frame waited for a reader that closed its descriptor.
+	RSClosed
+	NumReasons
+)
+
+type reasonInfo struct {
+	name  string
+	linux bool
+	says  string
+}
+
+var reasons = [NumReasons]reasonInfo{
+	NotDropped:    {"NOT_DROPPED", false, "not dropped"},
+	NICRxNoDesc:   {"NIC_RX_NO_DESC", false, "no free descriptor on the queue, DROP_EN set (RQDPC)"},
+	NICRxFIFO:     {"NIC_RX_FIFO", false, "receive packet buffer full (MPC)"},
+	NICRxFilter:   {"NIC_RX_FILTER", false, "no address filter passed the frame"},
+	NICRxRunt:     {"NIC_RX_RUNT", false, "shorter than an Ethernet header"},
+	NICRxOversize: {"NIC_RX_OVERSIZE", false, "longer than RLPML allows (ROC)"},
+	NICRxDisabled: {"NIC_RX_DISABLED", false, "reception or queue switched off"},
+	NICRxDMA:      {"NIC_RX_DMA", false, "descriptor or buffer outside host memory"},
+	NICTxDMA:      {"NIC_TX_DMA", false, "descriptor or buffer outside host memory while sending"},
+	NICTxBad:      {"NIC_TX_BAD", false, "malformed transmit descriptor"},
+	NICTxDisabled: {"NIC_TX_DISABLED", false, "transmit ring switched off with frames on it"},
+
+	NotSpecified:          {"NOT_SPECIFIED", true, "no reason given"},
+	PktTooSmall:           {"PKT_TOO_SMALL", true, "shorter than its headers"},
+	PktTooBig:             {"PKT_TOO_BIG", true, "longer than the MTU of its way"},
+	NoMem:                 {"NOMEM", true, "no memory for a buffer"},
+	FullRing:              {"FULL_RING", true, "the tap's ring was full"},
+	DevReady:              {"DEV_READY", true, "device not ready: nobody has it open"},
+	HdrTrunc:              {"HDR_TRUNC", true, "header could not be pulled"},
+	SKBUcopyFault:         {"SKB_UCOPY_FAULT", true, "copy across the guest's border faulted"},
+	TapFilter:             {"TAP_FILTER", true, "filter on the tap"},
+	CPUBacklog:            {"CPU_BACKLOG", true, "per-CPU backlog full"},
+	QdiscDrop:             {"QDISC_DROP", true, "queue before the device full"},
+	NoTxTarget:            {"NO_TX_TARGET", true, "flooded, and no port to send it to"},
+	MACInvalidSource:      {"MAC_INVALID_SOURCE", true, "source address is zero or a group"},
+	LocalMAC:              {"LOCAL_MAC", true, "source address is the host's own"},
+	BridgeIngressSTPState: {"BRIDGE_INGRESS_STP_STATE", true, "spanning tree has the port not forwarding"},
+	MACIEEEMACControl:     {"MAC_IEEE_MAC_CONTROL", true, "MAC control frame (pause)"},
+	OtherHost:             {"OTHERHOST", true, "not addressed to this host"},
+	UnhandledProto:        {"UNHANDLED_PROTO", true, "no handler for its protocol"},
+	IPInHdr:               {"IP_INHDR", true, "malformed IP header"},
+
+	RSSamePort:    {"RS_SAME_PORT", false, "destination is on the port it came from"},
+	RSLinkLocal:   {"RS_LINK_LOCAL", false, "reserved group address, not forwarded"},
+	RSRxError:     {"RS_RX_ERROR", false, "marked bad by the device, freed by the driver"},
+	RSHostRefused: {"RS_HOST_REFUSED", false, "the host's own stack did not want it"},
+	RSTxBusy:      {"RS_TX_BUSY", false, "transmit ring and queue full"},
+	RSClosed:      {"RS_CLOSED", false, "its reader closed the descriptor"},
+}
+
+// String is the reason's name, as Linux has it where Linux has it.
+func (r DropReason) String() string {
+	if r >= NumReasons {
+		return "REASON?"
+	}
+	return reasons[r].name
+}
+
+// Linux says that the name is one of Linux's enum skb_drop_reason.
+func (r DropReason) Linux() bool { return reasons[r].linux }
+
+// Says explains the reason in a few words.
+func (r DropReason) Says() string { return reasons[r].says }
+
+// Drops counts dropped frames by place and reason. The zero value has none.
+type Drops [NumStages][NumReasons]uint64
+
+// Add counts n frames that died at stage s for reason r.
+func (d *Drops) Add(s Stage, r DropReason, n uint64) { d[s][r] += n }
+
+// Total is the number of all dropped frames.
+func (d *Drops) Total() uint64 {
+	var n uint64
+	for s := range d {
+		for r := range d[s] {
+			n += d[s][r]
+		}
+	}
+	return n
+}
+
+// ByReason adds up the places.
+func (d *Drops) ByReason() [NumReasons]uint64 {
+	var sum [NumReasons]uint64
+	for s := range d {
+		for r, n := range d[s] {
+			sum[r] += n
+		}
+	}
+	return sum
+}

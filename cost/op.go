@@ -1,0 +1,161 @@
+package cost
+
+// An Op is a kind of work that has a price. Every book prices every Op.
+type Op uint8
+
+// The operations, the device's first.
+const (
+	// DescFetch is a descriptor read by the device.
+	DescFetch Op = iota
+	// DMAWrite is frame bytes written by the device into host memory.
+	DMAWrite
+	// DMARead is frame bytes read by the device from host memory.
+	DMARead
+	// DescWriteback is a descriptor written back by the device.
+	DescWriteback
+	// TLP is the header of one PCIe transaction.
+	TLP
+	// MSIX is one interrupt message.
+	MSIX
+
+	// HardIRQ is one hard interrupt: entry, handler, exit.
+	HardIRQ
+	// MMIOWrite is one register written by the CPU, a doorbell for instance.
+	MMIOWrite
+	// MMIORead is one register read by the CPU, which waits for the answer.
+	MMIORead
+	// NAPIPoll is what one round of softirq and poll costs before any frame.
+	NAPIPoll
+	// RxDesc is a received descriptor handled by the driver.
+	RxDesc
+	// FirstTouch is the stall on the first read of a frame that DMA left in the
+	// last-level cache.
+	FirstTouch
+	// BuildSKB is the making of an sk_buff around a buffer.
+	BuildSKB
+	// RxFrag is a further buffer hung on an sk_buff.
+	RxFrag
+	// PageRecycle is a receive buffer put back on the ring.
+	PageRecycle
+	// PageAlloc is a page taken from the allocator, its return included.
+	PageAlloc
+	// TxDesc is a descriptor filled for sending.
+	TxDesc
+	// GROReceive is napi_gro_receive and the receive core up to its first hook.
+	GROReceive
+	// Call is a function called by name.
+	Call
+	// IndirectCall is a function called through a pointer.
+	IndirectCall
+	// Lock is an uncontended spin lock taken and released.
+	Lock
+	// FDBLookup is one lookup of a destination in the forwarding database.
+	FDBLookup
+	// FDBLearn is one refresh of a source that is known already.
+	FDBLearn
+	// FDBInsert is one new entry, or one that moves.
+	FDBInsert
+	// FDBAge is one entry looked at by the ageing walk.
+	FDBAge
+	// SKBClone is an sk_buff that shares its data with another.
+	SKBClone
+	// KfreeSKB is an sk_buff and its buffer given back.
+	KfreeSKB
+	// RemoteLine is a cache line fetched dirty from another core.
+	RemoteLine
+	// LocalRx is a packet through the host's own IP layer, inwards.
+	LocalRx
+	// LocalTx is a packet through the host's own IP layer, outwards.
+	LocalTx
+	// Wakeup is a sleeping task made runnable on another CPU.
+	Wakeup
+	// ContextSwitch is a CPU going from one task, or from idle, to another.
+	ContextSwitch
+	// SyscallEnter is the way into the kernel.
+	SyscallEnter
+	// SyscallExit is the way back.
+	SyscallExit
+	// CopyToUser is bytes copied into a guest's memory.
+	CopyToUser
+	// CopyFromUser is bytes copied out of a guest's memory.
+	CopyFromUser
+	// GuestWork is one unit of work of a guest program; the guest says how many
+	// cycles it took, the book's price is what it costs to begin one.
+	GuestWork
+	NumOps
+)
+
+type opInfo struct {
+	name   string
+	device bool
+	copy   bool
+	does   string
+}
+
+var ops = [NumOps]opInfo{
+	DescFetch:     {"desc_fetch", true, false, "descriptor read by the device"},
+	DMAWrite:      {"dma_write", true, false, "frame bytes written to host memory by the device"},
+	DMARead:       {"dma_read", true, false, "frame bytes read from host memory by the device"},
+	DescWriteback: {"desc_writeback", true, false, "descriptor written back by the device"},
+	TLP:           {"tlp", true, false, "header of one PCIe transaction"},
+	MSIX:          {"msix", true, false, "interrupt message"},
+	HardIRQ:       {"hard_irq", false, false, "hard interrupt: entry, handler, exit"},
+	MMIOWrite:     {"mmio_write", false, false, "register written by the CPU"},
+	MMIORead:      {"mmio_read", false, false, "register read by the CPU"},
+	NAPIPoll:      {"napi_poll", false, false, "fixed part of one softirq and poll round"},
+	RxDesc:        {"rx_desc", false, false, "received descriptor handled by the driver"},
+	FirstTouch:    {"first_touch", false, false, "stall on the first read of a frame in the last-level cache"},
+	BuildSKB:      {"build_skb", false, false, "sk_buff made around a buffer"},
+	RxFrag:        {"rx_frag", false, false, "further buffer hung on an sk_buff"},
+	PageRecycle:   {"page_recycle", false, false, "receive buffer put back on the ring"},
+	PageAlloc:     {"page_alloc", false, false, "page from the allocator, its return included"},
+	TxDesc:        {"tx_desc", false, false, "descriptor filled for sending"},
+	GROReceive:    {"gro_receive", false, false, "GRO and the receive core up to the first hook"},
+	Call:          {"call", false, false, "function call"},
+	IndirectCall:  {"indirect_call", false, false, "function call through a pointer"},
+	Lock:          {"lock", false, false, "uncontended spin lock, taken and released"},
+	FDBLookup:     {"fdb_lookup", false, false, "destination looked up"},
+	FDBLearn:      {"fdb_learn", false, false, "source refreshed"},
+	FDBInsert:     {"fdb_insert", false, false, "source added or moved"},
+	FDBAge:        {"fdb_age", false, false, "entry looked at by the ageing walk"},
+	SKBClone:      {"skb_clone", false, false, "sk_buff sharing another's data"},
+	KfreeSKB:      {"kfree_skb", false, false, "sk_buff and buffer given back"},
+	RemoteLine:    {"remote_line", false, false, "cache line fetched dirty from another core"},
+	LocalRx:       {"local_rx", false, false, "packet into the host's own IP layer"},
+	LocalTx:       {"local_tx", false, false, "packet out of the host's own IP layer"},
+	Wakeup:        {"wakeup", false, false, "task made runnable on another CPU"},
+	ContextSwitch: {"context_switch", false, false, "CPU goes from one task to another"},
+	SyscallEnter:  {"syscall_enter", false, false, "way into the kernel"},
+	SyscallExit:   {"syscall_exit", false, false, "way back"},
+	CopyToUser:    {"copy_to_user", false, true, "bytes copied into the guest"},
+	CopyFromUser:  {"copy_from_user", false, true, "bytes copied out of the guest"},
+	GuestWork:     {"guest_work", false, false, "unit of work begun by a guest program"},
+}
+
+// String is the operation's name in books and on the bill.
+func (o Op) String() string {
+	if o >= NumOps {
+		return "op?"
+	}
+	return ops[o].name
+}
+
+// Does says in a few words what the operation is.
+func (o Op) Does() string { return ops[o].does }
+
+// Device says that the device pays: the operation takes the device's time, and
+// CPU cycles only in a book that prices it in them.
+func (o Op) Device() bool { return ops[o].device }
+
+// Copies says that the operation moves payload bytes with the CPU.
+func (o Op) Copies() bool { return ops[o].copy }
+
+// OpByName finds an operation by its name in books.
+func OpByName(name string) (Op, bool) {
+	for o := range ops {
+		if ops[o].name == name {
+			return Op(o), true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,192 @@
+package cost
+
+// A Step is a function of the real path: what the bill charges and what a
+// frame's journey lists. The work of a step is a fixed set of operations, given
+// in the table below and nowhere else, so the bill by operation and the journey
+// by function are two readings of the same counts.
+type Step uint8
+
+// The steps, in the order in which a frame from the wire meets them; behind
+// them those of the way back.
+const (
+	// The device.
+
+	DevDescFetch Step = iota
+	DevRxDMA
+	DevTLP
+	DevRxWriteback
+	DevMSIX
+	DevTxDMA
+	DevTxWriteback
+
+	// Hard interrupt.
+
+	IgbMsixRing
+	IgbWriteItr
+
+	// Softirq and driver.
+
+	NetRxAction
+	IgbPoll
+	IgbCleanTxIrq
+	IgbCleanRxIrq
+	IgbGetRxBuffer
+	IgbBuildSkb
+	IgbAddRxFrag
+	IgbPutRxBuffer
+	IgbAllocMappedPage
+	IgbCleanupHeaders
+	IgbProcessSkbFields
+	IgbAllocRxBuffers
+	NapiGroReceive
+	NapiCompleteDone
+	IgbRingIrqEnable
+	IgbXmitFrame
+	IgbTxDoorbell
+
+	// The core.
+
+	NetifReceiveSkbCore
+	DevQueueXmit
+	IPRcv
+	IPOutput
+
+	// The bridge.
+
+	BrHandleFrame
+	BrHandleFrameFinish
+	BrFdbUpdate
+	BrFdbCreate
+	BrFdbFind
+	BrForward
+	BrFlood
+	DeliverClone
+	BrPassFrameUp
+	BrFdbCleanup
+
+	// The tap.
+
+	TunNetXmit
+	TunRingRecv
+	ConsumeSkb
+	KfreeSkb
+	TunGetUser
+	TunBuildSkb
+
+	// Scheduler.
+
+	SockDefReadable
+	Schedule
+
+	// The border.
+
+	SysEnter
+	TunChrReadIter
+	TunPutUser
+	TunChrWriteIter
+	CopyIn
+	SysPoll
+	SysExit
+
+	// The guest.
+
+	GuestRun
+	NumSteps
+)
+
+// A Use is one kind of operation within a step and how often it is done.
+type Use struct {
+	Op Op
+	N  uint16
+}
+
+type stepInfo struct {
+	name  string
+	stage Stage
+	uses  []Use
+	does  string
+}
+
+var steps = [NumSteps]stepInfo{
+	DevDescFetch:   {"nic: descriptor fetch", NIC, []Use{{DescFetch, 1}, {TLP, 1}}, "reads the descriptor at the ring's head"},
+	DevRxDMA:       {"nic: DMA write", NIC, []Use{{DMAWrite, 1}}, "writes the frame into the receive buffer"},
+	DevTLP:         {"nic: PCIe transactions", NIC, []Use{{TLP, 1}}, "one header for every 256 bytes"},
+	DevRxWriteback: {"nic: descriptor write-back", NIC, []Use{{DescWriteback, 1}, {TLP, 1}}, "sets DD and EOP, length, RSS hash; latches the cause in EICR"},
+	DevMSIX:        {"nic: MSI-X message", NIC, []Use{{MSIX, 1}, {TLP, 1}}, "EITR has expired: the interrupt goes out, EIAM masks its vector"},
+	DevTxDMA:       {"nic: DMA read", NIC, []Use{{DMARead, 1}}, "reads the frame from its buffer"},
+	DevTxWriteback: {"nic: descriptor write-back", NIC, []Use{{DescWriteback, 1}, {TLP, 1}}, "sets DD on a sent descriptor"},
+
+	IgbMsixRing: {"igb_msix_ring", IRQ, []Use{{HardIRQ, 1}}, "hard interrupt: napi_schedule, nothing else"},
+	IgbWriteItr: {"igb_write_itr", IRQ, []Use{{MMIOWrite, 1}}, "new interval into EITR"},
+
+	NetRxAction:         {"net_rx_action", NAPI, []Use{{Call, 1}}, "softirq: takes the poll list"},
+	IgbPoll:             {"igb_poll", NAPI, []Use{{NAPIPoll, 1}, {IndirectCall, 1}}, "one poll, at most 64 frames"},
+	IgbCleanTxIrq:       {"igb_clean_tx_irq", NAPI, []Use{{KfreeSKB, 1}}, "frees a frame that was sent"},
+	IgbCleanRxIrq:       {"igb_clean_rx_irq", NAPI, []Use{{RxDesc, 1}}, "a descriptor has DD: dma_rmb, length"},
+	IgbGetRxBuffer:      {"igb_get_rx_buffer", NAPI, []Use{{FirstTouch, 1}}, "dma_sync for the CPU, first touch of the headers"},
+	IgbBuildSkb:         {"igb_build_skb", NAPI, []Use{{BuildSKB, 1}}, "sk_buff around the buffer, no copy"},
+	IgbAddRxFrag:        {"igb_add_rx_frag", NAPI, []Use{{RxFrag, 1}}, "a further buffer of the same frame"},
+	IgbPutRxBuffer:      {"igb_put_rx_buffer", NAPI, []Use{{PageRecycle, 1}}, "page goes back on the ring, other half up"},
+	IgbAllocMappedPage:  {"igb_alloc_mapped_page", NAPI, []Use{{PageAlloc, 1}}, "new page: both halves of the old one are in use"},
+	IgbCleanupHeaders:   {"igb_cleanup_headers", NAPI, []Use{{Call, 1}}, "frame had receive errors: freed"},
+	IgbProcessSkbFields: {"igb_process_skb_fields", NAPI, []Use{{Call, 4}}, "RSS hash, checksum state, queue, eth_type_trans"},
+	IgbAllocRxBuffers:   {"igb_alloc_rx_buffers", NAPI, []Use{{MMIOWrite, 1}}, "refill, then the doorbell: RDT"},
+	NapiGroReceive:      {"napi_gro_receive", NAPI, []Use{{GROReceive, 1}}, "no merge here; on to the receive core"},
+	NapiCompleteDone:    {"napi_complete_done", NAPI, []Use{{Call, 1}}, "ring is empty: leave the poll list"},
+	IgbRingIrqEnable:    {"igb_ring_irq_enable", NAPI, []Use{{MMIOWrite, 1}}, "unmask: EIMS"},
+	IgbXmitFrame:        {"igb_xmit_frame", NAPI, []Use{{TxDesc, 1}, {Call, 1}}, "fills a transmit descriptor"},
+	IgbTxDoorbell:       {"igb_tx_map", NAPI, []Use{{MMIOWrite, 1}}, "the doorbell: TDT"},
+
+	NetifReceiveSkbCore: {"__netif_receive_skb_core", Stack, []Use{{Call, 1}, {IndirectCall, 1}}, "the port has an rx_handler: the bridge"},
+	DevQueueXmit:        {"dev_queue_xmit", Stack, []Use{{Call, 2}, {IndirectCall, 1}}, "no queue: dev_hard_start_xmit, ndo_start_xmit"},
+	IPRcv:               {"ip_rcv", Stack, []Use{{LocalRx, 1}}, "the host's own stack takes the packet"},
+	IPOutput:            {"ip_output", Stack, []Use{{LocalTx, 1}}, "the host's own stack sends a packet"},
+
+	BrHandleFrame:       {"br_handle_frame", Bridge, []Use{{Call, 2}}, "source and group address checked, PRE_ROUTING hook"},
+	BrHandleFrameFinish: {"br_handle_frame_finish", Bridge, []Use{{Call, 1}}, "port state, then learn and decide"},
+	BrFdbUpdate:         {"br_fdb_update", Bridge, []Use{{FDBLearn, 1}}, "source is known: refresh it"},
+	BrFdbCreate:         {"br_fdb_update", Bridge, []Use{{FDBInsert, 1}}, "source is new or has moved: write the entry"},
+	BrFdbFind:           {"br_fdb_find_rcu", Bridge, []Use{{FDBLookup, 1}}, "where is the destination?"},
+	BrForward:           {"br_forward", Bridge, []Use{{Call, 4}}, "one port: __br_forward, br_forward_finish, br_dev_queue_push_xmit"},
+	BrFlood:             {"br_flood", Bridge, []Use{{Call, 1}}, "unknown or group: to every port but its own"},
+	DeliverClone:        {"deliver_clone", Bridge, []Use{{SKBClone, 1}, {Call, 4}}, "a clone for one more port"},
+	BrPassFrameUp:       {"br_pass_frame_up", Bridge, []Use{{Call, 3}}, "to the bridge's own interface"},
+	BrFdbCleanup:        {"br_fdb_cleanup", Bridge, []Use{{FDBAge, 1}}, "ageing walk"},
+
+	TunNetXmit:  {"tun_net_xmit", Tap, []Use{{Lock, 1}, {Call, 1}}, "ptr_ring_produce"},
+	TunRingRecv: {"tun_ring_recv", Tap, []Use{{Lock, 1}, {RemoteLine, 1}}, "ptr_ring_consume; the line comes from the other core"},
+	ConsumeSkb:  {"consume_skb", Tap, []Use{{KfreeSKB, 1}}, "the frame's buffer is free again"},
+	KfreeSkb:    {"kfree_skb_reason", Stack, []Use{{KfreeSKB, 1}}, "dropped"},
+	TunGetUser:  {"tun_get_user", Tap, []Use{{Call, 1}}, "a frame from the guest enters the kernel"},
+	TunBuildSkb: {"tun_build_skb", Tap, []Use{{BuildSKB, 1}, {PageAlloc, 1}}, "page and sk_buff for it"},
+
+	SockDefReadable: {"sock_def_readable", Sched, []Use{{Wakeup, 1}, {IndirectCall, 1}}, "wakes the reader on its own CPU"},
+	Schedule:        {"schedule", Sched, []Use{{ContextSwitch, 1}}, "context switch"},
+
+	SysEnter:        {"entry_SYSCALL_64", Syscall, []Use{{SyscallEnter, 1}}, "system call"},
+	TunChrReadIter:  {"tun_chr_read_iter", Syscall, []Use{{IndirectCall, 1}, {Call, 1}}, "read() reaches the tap"},
+	TunPutUser:      {"tun_put_user", Syscall, []Use{{CopyToUser, 1}}, "the copy"},
+	TunChrWriteIter: {"tun_chr_write_iter", Syscall, []Use{{IndirectCall, 1}, {Call, 1}}, "write() reaches the tap"},
+	CopyIn:          {"copy_from_iter", Syscall, []Use{{CopyFromUser, 1}}, "the copy"},
+	SysPoll:         {"tun_chr_poll", Syscall, []Use{{IndirectCall, 1}, {Call, 1}}, "poll() asks for readiness"},
+	SysExit:         {"syscall_exit_to_user_mode", Syscall, []Use{{SyscallExit, 1}}, "back in the guest"},
+
+	GuestRun: {"guest", VM, []Use{{GuestWork, 1}}, "the guest has its frame"},
+}
+
+// String is the function's name in the real path.
+func (s Step) String() string {
+	if s >= NumSteps {
+		return "step?"
+	}
+	return steps[s].name
+}
+
+// Stage is the part of the bill that the step stands in.
+func (s Step) Stage() Stage { return steps[s].stage }
+
+// Uses lists the operations of one such step. It must not be changed.
+func (s Step) Uses() []Use { return steps[s].uses }
+
+// Does says in a few words what the step does.
+func (s Step) Does() string { return steps[s].does }

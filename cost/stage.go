@@ -1,0 +1,29 @@
+package cost
+
+// A Stage is a part of the path that has its own lines on the bill. The stages
+// stand in the order in which a received frame meets them.
+type Stage uint8
+
+// The stages of the path.
+const (
+	NIC     Stage = iota // the device: descriptors, DMA, interrupt messages
+	IRQ                  // hard interrupt
+	NAPI                 // softirq and driver: poll, harvest, refill, transmit
+	Stack                // the kernel's core between driver and ports, and the host's own stack
+	Bridge               // learning, lookup, forwarding, flooding
+	Tap                  // the tap's ring, both sides
+	Sched                // wake-ups and context switches
+	Syscall              // the border of the guest: enter, copy, exit
+	VM                   // what the guest does with its frame
+	NumStages
+)
+
+var stageNames = [NumStages]string{"nic", "irq", "napi", "stack", "bridge", "tap", "sched", "syscall", "vm"}
+
+// String is the stage's name on the bill.
+func (s Stage) String() string {
+	if s >= NumStages {
+		return "stage?"
+	}
+	return stageNames[s]
+}

@@ -1,0 +1,64 @@
+package sim
+
+import "math/bits"
+
+// A Clock is the time of one emulated CPU. A CPU is busy for as long as the
+// work that is charged to it takes: the clock watches the CPU's meter, which
+// counts thousandths of a cycle, and reads as the moment the CPU took up its
+// present work plus what has been charged since. Reading it costs one multiply.
+type Clock struct {
+	meter *uint64 // thousandths of a cycle charged so far; the ledger moves it
+	scale uint64  // picoseconds in a thousandth of a cycle, times 2^32
+	start Time    // when the present stretch of work began
+	mark  uint64  // the meter at that moment
+}
+
+// NewClock returns the clock of a CPU of hz cycles a second that is charged on
+// meter. hz must be at least 1 MHz and meter not nil.
+func NewClock(hz uint64, meter *uint64) Clock {
+	return Clock{meter: meter, scale: Scale(hz), mark: *meter}
+}
+
+// Scale is the length of a thousandth of a cycle at hz cycles a second, in
+// units of 2^-32 ps. It panics below 1 MHz, where the value would not fit.
+func Scale(hz uint64) uint64 {
+	if hz < 1e6 {
+		panic("sim: a CPU clock below 1 MHz")
+	}
+	return 1e9 << 32 / hz
+}
+
+// Span is how long n thousandths of a cycle last at that scale.
+func Span(n, scale uint64) Time {
+	hi, lo := bits.Mul64(n, scale)
+	return Time(hi<<32 | lo>>32)
+}
+
+// Now is the CPU's own time: the end of everything charged to it so far.
+func (c *Clock) Now() Time { return c.start + Span(*c.meter-c.mark, c.scale) }
+
+// Begin says that the CPU takes up work at the time at, or as soon as it is
+// done with what it has, and returns that moment.
+func (c *Clock) Begin(at Time) Time {
+	if now := c.Now(); now > at {
+		at = now
+	}
+	c.start, c.mark = at, *c.meter
+	return at
+}
+
+// Cycles is how many thousandths of a cycle the span d lasts, rounded up.
+func (c *Clock) Cycles(d Time) uint64 {
+	if d <= 0 {
+		return 0
+	}
+	hi, lo := uint64(d)>>32, uint64(d)<<32
+	if hi >= c.scale {
+		return 1<<64 - 1
+	}
+	quo, rem := bits.Div64(hi, lo, c.scale)
+	if rem != 0 {
+		quo++
+	}
+	return quo
+}
