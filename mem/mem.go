@@ -23,16 +23,21 @@ var ErrNoMemory = errors.New("out of memory")
 // guest: bytes from address 0 up. It never moves and never grows, so a slice
 // that Bytes gave out stays good. The zero value has no bytes.
 type Memory struct {
-	ram  []byte
-	refs []int32  // holders of each page; 0 is free
-	free []uint32 // LIFO: the page freed last is the one still in the cache
-	top  uint32   // pages from here up have never been given out
+	ram   []byte
+	refs  []int32                // holders of each block, kept at its first page; 0 is free
+	order []uint8                // of the block that begins at this page
+	free  [maxOrder + 1][]uint32 // LIFO: the block freed last is the one still in the cache
+	inUse int                    // pages that have a holder
+	top   uint32                 // pages from here up have never been given out
 }
+
+// maxOrder bounds a block to 2^10 pages, 4 MiB, as Linux's allocator does.
+const maxOrder = 10
 
 // New returns a memory of size bytes, rounded up to whole pages.
 func New(size int) *Memory {
 	pages := (size + PageSize - 1) / PageSize
-	return &Memory{ram: make([]byte, pages*PageSize), refs: make([]int32, pages)}
+	return &Memory{ram: make([]byte, pages*PageSize), refs: make([]int32, pages), order: make([]uint8, pages)}
 }
 
 // Size is the number of bytes.
@@ -71,49 +76,61 @@ func (m *Memory) PutUint64(a Addr, v uint64) bool {
 	return true
 }
 
-// AllocPage takes one page and returns its address with one holder, or
-// ErrNoMemory. Its bytes are whatever they were.
-func (m *Memory) AllocPage() (Addr, error) {
-	if n := len(m.free); n > 0 {
-		p := m.free[n-1]
-		m.free = m.free[:n-1]
+// Alloc takes a block of 2^order neighbouring pages, aligned to its size, with
+// one holder. Its bytes are whatever they were. Blocks of different orders do
+// not split or merge: a freed block serves its own order again. Without room it
+// returns ErrNoMemory.
+func (m *Memory) Alloc(order int) (Addr, error) {
+	if order < 0 || order > maxOrder {
+		return 0, fmt.Errorf("%w: a block of order %d; the largest is %d", ErrNoMemory, order, maxOrder)
+	}
+	size := uint32(1) << order
+	if n := len(m.free[order]); n > 0 {
+		p := m.free[order][n-1]
+		m.free[order] = m.free[order][:n-1]
 		m.refs[p] = 1
+		m.inUse += int(size)
 		return Addr(p) * PageSize, nil
 	}
-	return m.AllocPages(1)
+	p := (m.top + size - 1) &^ (size - 1)
+	if uint64(p)+uint64(size) > uint64(len(m.refs)) {
+		return 0, fmt.Errorf("%w: %d pages wanted, %d of %d in use", ErrNoMemory, size, m.inUse, len(m.refs))
+	}
+	m.top = p + size
+	m.refs[p], m.order[p] = 1, uint8(order)
+	m.inUse += int(size)
+	return Addr(p) * PageSize, nil
 }
 
-// AllocPages takes n neighbouring pages that were never given out before, for
-// descriptor rings and the like. Each has one holder.
-func (m *Memory) AllocPages(n int) (Addr, error) {
-	if n < 1 || n > len(m.refs)-int(m.top) {
-		return 0, fmt.Errorf("%w: %d pages wanted, %d of %d left", ErrNoMemory, n, len(m.refs)-int(m.top), len(m.refs))
+// Order is the order of the smallest block that holds n bytes.
+func Order(n int) int {
+	order := 0
+	for PageSize<<order < n {
+		order++
 	}
-	a := Addr(m.top) * PageSize
-	for range n {
-		m.refs[m.top] = 1
-		m.top++
-	}
-	return a, nil
+	return order
 }
 
-// Hold adds a holder to the page of a.
+// Hold adds a holder to the block that begins at a.
 func (m *Memory) Hold(a Addr) { m.refs[a/PageSize]++ }
 
-// Release takes a holder away from the page of a; the last one frees it.
+// Release takes a holder away from the block that begins at a; the last one
+// frees it. Releasing what nobody holds is a bug of the caller and panics.
 func (m *Memory) Release(a Addr) {
 	p := uint32(a / PageSize)
 	m.refs[p]--
 	switch {
 	case m.refs[p] == 0:
-		m.free = append(m.free, p)
+		order := m.order[p]
+		m.free[order] = append(m.free[order], p)
+		m.inUse -= 1 << order
 	case m.refs[p] < 0:
-		panic(fmt.Sprintf("mem: page %#x released more often than held", uint64(a)))
+		panic(fmt.Sprintf("mem: block at %#x released more often than held", uint64(a)))
 	}
 }
 
-// Holders is the number of holders of the page of a.
+// Holders is the number of holders of the block that begins at a.
 func (m *Memory) Holders(a Addr) int { return int(m.refs[a/PageSize]) }
 
 // InUse counts the pages that have a holder.
-func (m *Memory) InUse() int { return int(m.top) - len(m.free) }
+func (m *Memory) InUse() int { return m.inUse }
