@@ -5,7 +5,7 @@ type Entry struct {
 	Op     Op
 	Value  string // decimal, above zero
 	Unit   string // "cyc", "ns", "cyc/B" or "ns/B"
-	Source string // an id of the book's list of sources
+	Source string // an id of the book's list of sources, or "none"
 	Status Status
 	Note   string
 }
@@ -23,8 +23,44 @@ const (
 	Counting   Status = "COUNTING" // not a price: for counting only
 )
 
+// A statusInfo is what a status asks of its entry.
+type statusInfo struct {
+	status Status
+	note   string // what the note must say; empty where it may be left out
+	says   string
+}
+
+var statuses = [...]statusInfo{
+	{Read, "", "the number was read in the source itself"},
+	{ReadSecond, "which text quotes the source", "another public text quotes the source"},
+	{Derived, "the formula", "arithmetic on numbers that were read"},
+	{Figure, "the reading error", "read off a plot"},
+	{Assumed, "the argument for the guess", "no published number was found: a guess"},
+	{Counting, "", "not a price: every operation counts one cycle"},
+}
+
+// Calibrated says that a measurement stands behind the price. Reports print the
+// others as what they are: uncalibrated.
+func (s Status) Calibrated() bool {
+	switch s {
+	case Read, ReadSecond, Derived, Figure:
+		return true
+	}
+	return false
+}
+
+// Says explains the status in a few words.
+func (s Status) Says() string {
+	for _, i := range statuses {
+		if i.status == s {
+			return i.says
+		}
+	}
+	return ""
+}
+
 // A Book is a price list for every operation, all for one kind of machine. It
-// is made by Load or is one of Books; it does not change.
+// is made by Load or Open; it does not change.
 type Book struct {
 	Name    string
 	Title   string
@@ -37,7 +73,7 @@ type Book struct {
 
 // A price in the two coins: thousandths of a cycle for a CPU's work, and
 // picoseconds for the time it takes a device. A device's work priced in time
-// costs no cycles; priced in cycles it costs both.
+// costs no cycles; priced in cycles, as only a counting book does, it costs both.
 type price struct {
 	milliEach, milliPerByte uint64
 	psEach, psPerByte       uint64
@@ -54,15 +90,16 @@ func (b *Book) tick(o Op, device bool) tickPrice {
 	return tickPrice{p.milliEach, p.milliPerByte}
 }
 
-// Unit returns the counting book: every operation costs one cycle, of 1 ns.
-func Unit() *Book {
-	b := &Book{Name: "unit", Title: "every operation one cycle, for counting", Hz: 1e9}
-	for o := range b.prices {
-		b.prices[o].milliEach = 1000
-		b.Entries[o] = Entry{Op: Op(o), Value: "1", Unit: "cyc", Source: "none", Status: Counting}
-		if Op(o).Device() {
-			b.prices[o].psEach = 1000
-		}
-	}
-	return b
+// Cycles is the price of o in thousandths of a CPU cycle, as the bill reckons
+// it: each time, and for each byte moved.
+func (b *Book) Cycles(o Op) (each, perByte uint64) {
+	return b.prices[o].milliEach, b.prices[o].milliPerByte
 }
+
+// Picoseconds is the price of o in device time, 0 for work of a CPU.
+func (b *Book) Picoseconds(o Op) (each, perByte uint64) {
+	return b.prices[o].psEach, b.prices[o].psPerByte
+}
+
+// Counts says that the book has no prices: every operation is one cycle.
+func (b *Book) Counts() bool { return b.Entries[0].Status == Counting }

@@ -88,15 +88,15 @@ const (
 type opInfo struct {
 	name   string
 	device bool
-	copy   bool
+	bytes  bool
 	does   string
 }
 
 var ops = [NumOps]opInfo{
-	DescFetch:     {"desc_fetch", true, false, "descriptor read by the device"},
-	DMAWrite:      {"dma_write", true, false, "frame bytes written to host memory by the device"},
-	DMARead:       {"dma_read", true, false, "frame bytes read from host memory by the device"},
-	DescWriteback: {"desc_writeback", true, false, "descriptor written back by the device"},
+	DescFetch:     {"desc_fetch", true, true, "descriptor read by the device"},
+	DMAWrite:      {"dma_write", true, true, "frame bytes written to host memory by the device"},
+	DMARead:       {"dma_read", true, true, "frame bytes read from host memory by the device"},
+	DescWriteback: {"desc_writeback", true, true, "descriptor written back by the device"},
 	TLP:           {"tlp", true, false, "header of one PCIe transaction"},
 	MSIX:          {"msix", true, false, "interrupt message"},
 	HardIRQ:       {"hard_irq", false, false, "hard interrupt: entry, handler, exit"},
@@ -147,8 +147,12 @@ func (o Op) Does() string { return ops[o].does }
 // CPU cycles only in a book that prices it in them.
 func (o Op) Device() bool { return ops[o].device }
 
+// Bytes says that the operation moves bytes, so that a book prices it by the
+// byte. The others cost the same every time.
+func (o Op) Bytes() bool { return ops[o].bytes }
+
 // Copies says that the operation moves payload bytes with the CPU.
-func (o Op) Copies() bool { return ops[o].copy }
+func (o Op) Copies() bool { return ops[o].bytes && !ops[o].device }
 
 // OpByName finds an operation by its name in books.
 func OpByName(name string) (Op, bool) {
