@@ -1,0 +1,219 @@
+package bridge
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"ringside/cost"
+	"ringside/sim"
+)
+
+// Errors that a caller decides on. They come wrapped, with what was refused.
+var (
+	ErrAddress = errors.New("not the address of a station")
+	ErrNoPort  = errors.New("no such port")
+	ErrFull    = errors.New("table is full")
+	ErrConfig  = errors.New("bad configuration")
+)
+
+const (
+	// DefaultAgeing is how long an entry lasts after its station's last frame.
+	DefaultAgeing = 300 * sim.Second
+	// DefaultMaxLearned is the bound on learned entries: a million with some
+	// room, at 64 bytes for every two of them about 33 MB of table at the most.
+	DefaultMaxLearned = 1 << 20
+	// Hub as Config.Ageing makes a bridge that learns nothing and floods all
+	// unicast, as ageing_time 0 does in Linux.
+	Hub sim.Time = -1
+)
+
+// Config describes a bridge. The zero value is a bridge without a name or an
+// address of its own, with the defaults given at each field.
+type Config struct {
+	// Name is the bridge's interface name, for display.
+	Name string
+	// MAC is the address of the bridge's own interface. Zero is none.
+	MAC MAC
+	// Ageing is how long an entry lasts after its station's last frame. 0 is
+	// DefaultAgeing, sim.Never is for ever, Hub is to learn nothing.
+	Ageing sim.Time
+	// MaxLearned bounds the entries learned from traffic: with as many, frames
+	// from new stations are forwarded but the station is not learned, which is
+	// counted in Stats.Refused. 0 is DefaultMaxLearned.
+	MaxLearned int
+	// GroupFwdMask has bit n set when 01:80:c2:00:00:0n is to be forwarded like
+	// any group address. Linux lets no one set the bits 0, 1 and 2.
+	GroupFwdMask uint16
+	// Promisc has the bridge's own interface see every frame.
+	Promisc bool
+	// Seed is for the table's hash. Two bridges with one seed and one history
+	// are equal; a seed that the wire cannot know keeps it from choosing
+	// addresses that collide.
+	Seed uint64
+}
+
+// An Action is what becomes of a frame.
+type Action uint8
+
+// The actions. The zero value is Drop, so that a forgotten verdict loses a frame
+// visibly instead of sending it somewhere.
+const (
+	Drop     Action = iota // dies; Verdict.Reason says why
+	Forward                // to the one port in Out
+	Flood                  // to the ports in Out
+	Up                     // to the bridge's own interface only
+	PassPort               // to the port's own stack: reserved, not for the bridge
+)
+
+// String is the action's name in journeys.
+func (a Action) String() string { return name(actionNames[:], a) }
+
+var actionNames = [...]string{"drop", "forward", "flood", "up", "pass port"}
+
+// A Learned is what the source address of a frame did to the table.
+type Learned uint8
+
+// What can happen to a source.
+const (
+	LearnedNothing Learned = iota // the table was not asked
+	Refreshed                     // known on this port, or sticky elsewhere
+	Created                       // new
+	Moved                         // known on another port
+	Refused                       // new, and the table is full
+	OwnAddress                    // it is a local address: nothing is written
+)
+
+// String is the name in journeys.
+func (l Learned) String() string { return name(learnedNames[:], l) }
+
+var learnedNames = [...]string{"nothing", "refreshed", "created", "moved", "refused", "own address"}
+
+func name[T ~uint8](names []string, i T) string {
+	if int(i) >= len(names) {
+		return "?"
+	}
+	return names[i]
+}
+
+// A Verdict is what the bridge decides about one frame, and the work it took.
+type Verdict struct {
+	// Out is the ports the frame leaves by, in ascending order, never Local and
+	// never the port it came from. It is the bridge's own memory, must not be
+	// written, and is good until the next Handle. Forward has one port here;
+	// Flood may have none when Up is set.
+	Out []Port
+	// Action is what becomes of the frame.
+	Action Action
+	// Reason is why it is dropped. Beside PassPort it is the reason to give when
+	// the port's own stack does not want the frame.
+	Reason cost.DropReason
+	// Learned is what became of the source.
+	Learned Learned
+	// Up says that the bridge's own interface gets the frame, too.
+	Up bool
+	// Looked says that the destination was looked up.
+	Looked bool
+	// Flooded says that all ports were gone through, even if none was left.
+	Flooded bool
+	// Finish says that the frame got past the checks of br_handle_frame.
+	Finish bool
+}
+
+// Copies is the number of frames that one becomes.
+func (v *Verdict) Copies() int {
+	n := len(v.Out)
+	if v.Up || v.Action == PassPort {
+		n++
+	}
+	return n
+}
+
+// Stats counts what happened to the table.
+type Stats struct {
+	Created   uint64 // stations learned
+	Moved     uint64 // stations that changed their port
+	Refused   uint64 // frames whose new station did not fit
+	OwnSource uint64 // frames that came in with a local address as their source
+	Aged      uint64 // entries taken out by Age
+}
+
+// A Bridge is a learning bridge. It has one owner; no method may run beside
+// another. See New.
+type Bridge struct {
+	fdb     table
+	ports   []port // by number; ports[Local] is the bridge's own interface
+	members []Port // those in use but Local, ascending
+	ids     []Port // ids[p] is p: a list of one port is a slice of it
+	scratch []Port // where a flood is listed
+	cfg     Config
+	stats   Stats
+	due     sim.Time
+}
+
+// New returns a bridge without ports.
+func New(cfg Config) (*Bridge, error) {
+	if cfg.Ageing == 0 {
+		cfg.Ageing = DefaultAgeing
+	}
+	if cfg.MaxLearned == 0 {
+		cfg.MaxLearned = DefaultMaxLearned
+	}
+	switch {
+	case cfg.Ageing < 0 && cfg.Ageing != Hub:
+		return nil, fmt.Errorf("bridge: %w: ageing %v is negative", ErrConfig, cfg.Ageing)
+	case cfg.MaxLearned < 0 || cfg.MaxLearned > maxEntries:
+		return nil, fmt.Errorf("bridge: %w: %d learned entries, the most is %d", ErrConfig, cfg.MaxLearned, maxEntries)
+	case cfg.GroupFwdMask&0b111 != 0:
+		return nil, fmt.Errorf("bridge: %w: group_fwd_mask %#x: addresses :00, :01 and :02 cannot be chosen", ErrConfig, cfg.GroupFwdMask)
+	}
+	b := &Bridge{fdb: newTable(cfg.Seed), cfg: cfg, due: sim.Never}
+	b.ports = []port{{PortConfig: PortConfig{Name: cfg.Name, MAC: cfg.MAC}, live: true}}
+	b.ids = []Port{Local}
+	if cfg.MAC != (MAC{}) {
+		if err := b.AddLocal(cfg.MAC, Local); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// Config is the configuration with its defaults filled in.
+func (b *Bridge) Config() Config { return b.cfg }
+
+// Stats is what happened to the table so far.
+func (b *Bridge) Stats() Stats { return b.stats }
+
+const headerLen = 14
+
+// Handle decides about a frame that comes in by the port in at the time now.
+// Frame holds at least the frame's Ethernet header; nothing behind it is looked
+// at. It allocates nothing but when a new station makes the table grow, which
+// happens log2(n) times on the way to n stations.
+func (b *Bridge) Handle(in Port, frame []byte, now sim.Time) Verdict {
+	if uint(in) >= uint(len(b.ports)) || !b.ports[in].live {
+		return Verdict{Reason: cost.NotSpecified}
+	}
+	p := &b.ports[in]
+	p.stats.Rx++
+	if len(frame) < headerLen {
+		return p.drop(Verdict{Reason: cost.PktTooSmall})
+	}
+	dst := binary.LittleEndian.Uint64(frame) & addrMask
+	if in == Local {
+		return b.forward(in, dst, Verdict{})
+	}
+	src := binary.LittleEndian.Uint64(frame[4:]) >> 16
+	if src&groupBit != 0 || src == 0 {
+		return p.drop(Verdict{Reason: cost.MACInvalidSource})
+	}
+	if dst&^reservedBits == reserved {
+		switch n := dst >> 40; {
+		case n == 1:
+			return p.drop(Verdict{Reason: cost.MACIEEEMACControl})
+		case n != 0 && b.cfg.GroupFwdMask>>n&1 == 0:
+			return Verdict{Action: PassPort, Reason: cost.RSLinkLocal, Learned: b.learn(p, in, src, now)}
+		}
+	}
+	return b.forward(in, dst, Verdict{Finish: true, Learned: b.learn(p, in, src, now)})
+}

@@ -1,0 +1,64 @@
+package bridge
+
+import "fmt"
+
+// Check looks for what must never be and returns the first of it: a count that
+// does not agree, a bound that is broken, an entry that a lookup does not find
+// or that points to a port that is gone. It is slow; runs and fuzzers call it at
+// their end.
+func (b *Bridge) Check() error {
+	if err := b.fdb.check(); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	if b.fdb.learned > b.cfg.MaxLearned {
+		return fmt.Errorf("bridge: %d learned entries, the bound is %d", b.fdb.learned, b.cfg.MaxLearned)
+	}
+	for at := range b.fdb.lines {
+		l := &b.fdb.lines[at]
+		for i := range l.used() {
+			if p := Port(l.port[i]); !b.has(p) || p == Local && l.flags[i]&local == 0 {
+				return fmt.Errorf("bridge: entry %v points to port %d, which is not there", macOf(l.key[i]&addrMask), p)
+			}
+		}
+	}
+	live := 0
+	for n := range b.ports {
+		if p := &b.ports[n]; p.live && n != int(Local) {
+			live++
+			if int(p.index) >= len(b.members) || b.members[p.index] != Port(n) {
+				return fmt.Errorf("bridge: port %d is not in its place among those flooded", n)
+			}
+		}
+	}
+	if live != len(b.members) {
+		return fmt.Errorf("bridge: %d ports, but %d are flooded", live, len(b.members))
+	}
+	return nil
+}
+
+func (t *table) check() error {
+	n, nLearned := 0, 0
+	for at := range t.lines {
+		l := &t.lines[at]
+		used := l.used()
+		for i, key := range l.key {
+			if i >= used {
+				if key != 0 {
+					return fmt.Errorf("line %d has a gap at %d", at, i)
+				}
+				continue
+			}
+			n++
+			if l.flags[i]&learned != 0 {
+				nLearned++
+			}
+			if found, j := t.find(key); found != l || j != i {
+				return fmt.Errorf("entry %v in line %d is not found there", macOf(key&addrMask), at)
+			}
+		}
+	}
+	if n != t.n || nLearned != t.learned {
+		return fmt.Errorf("table holds %d entries and %d learned ones, but counts %d and %d", n, nLearned, t.n, t.learned)
+	}
+	return nil
+}

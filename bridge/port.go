@@ -1,0 +1,115 @@
+package bridge
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Port is the number of a port. Numbers of removed ports are given out again,
+// the lowest first.
+type Port int32
+
+// Local is the bridge's own interface, by which the host's stack sends and
+// receives. It is always there.
+const Local Port = 0
+
+// MaxPorts is how many ports a bridge can have beside Local.
+const MaxPorts = 1<<16 - 1
+
+// A PortConfig describes a port. The zero value is a port that learns and has no
+// address of its own.
+type PortConfig struct {
+	// Name is the interface's name, for display.
+	Name string
+	// MAC is the interface's address, which becomes a local entry. Zero is none.
+	MAC MAC
+	// NoLearning keeps the port from learning sources.
+	NoLearning bool
+}
+
+// PortStats counts the frames of one port, from the bridge's side: Rx came in by
+// it, Tx were sent out by it, Drops came in by it and died in the bridge. At
+// Local, Rx are the frames the host sent and Tx those that went up to it.
+type PortStats struct {
+	Rx, Tx, Drops uint64
+}
+
+type port struct {
+	stats PortStats
+	index int32 // in Bridge.members
+	live  bool
+	PortConfig
+}
+
+func (p *port) drop(v Verdict) Verdict {
+	p.stats.Drops++
+	return v
+}
+
+// AddPort adds a port and returns its number, the lowest that is free.
+func (b *Bridge) AddPort(cfg PortConfig) (Port, error) {
+	if cfg.MAC != (MAC{}) && cfg.MAC.Group() {
+		return 0, fmt.Errorf("bridge: port %s: %w: %v", cfg.Name, ErrAddress, cfg.MAC)
+	}
+	n := 1 + slices.IndexFunc(b.ports[1:], func(p port) bool { return !p.live })
+	if n == 0 {
+		if n = len(b.ports); n > MaxPorts {
+			return 0, fmt.Errorf("bridge: port %s: %w: %d ports is the most", cfg.Name, ErrFull, MaxPorts)
+		}
+		b.ports = append(b.ports, port{})
+		b.ids = append(b.ids, Port(n))
+		b.scratch = make([]Port, len(b.ids))
+	}
+	p := Port(n)
+	if cfg.MAC != (MAC{}) {
+		if err := b.addLocal(cfg.MAC.addr(), p); err != nil {
+			return 0, fmt.Errorf("bridge: port %s: %w", cfg.Name, err)
+		}
+	}
+	b.ports[p] = port{PortConfig: cfg, live: true}
+	i, _ := slices.BinarySearch(b.members, p)
+	b.members = slices.Insert(b.members, i, p)
+	b.reindex()
+	return p, nil
+}
+
+// RemovePort takes a port away, and with it every entry that points to it. A
+// local address that another interface has too stays, as that one's.
+func (b *Bridge) RemovePort(p Port) error {
+	if p == Local || !b.has(p) {
+		return fmt.Errorf("bridge: %w: %d", ErrNoPort, p)
+	}
+	b.ports[p] = port{}
+	i, _ := slices.BinarySearch(b.members, p)
+	b.members = slices.Delete(b.members, i, i+1)
+	b.reindex()
+	b.forget(p)
+	return nil
+}
+
+// Ports is the numbers of the ports, ascending, without Local.
+func (b *Bridge) Ports() []Port { return slices.Clone(b.members) }
+
+// PortConfig is how the port p was added; the zero value if there is none.
+func (b *Bridge) PortConfig(p Port) PortConfig {
+	if !b.has(p) {
+		return PortConfig{}
+	}
+	return b.ports[p].PortConfig
+}
+
+// PortStats is the counters of the port p since it was added.
+func (b *Bridge) PortStats(p Port) PortStats {
+	if !b.has(p) {
+		return PortStats{}
+	}
+	return b.ports[p].stats
+}
+
+func (b *Bridge) has(p Port) bool { return uint(p) < uint(len(b.ports)) && b.ports[p].live }
+
+func (b *Bridge) reindex() {
+	for i, p := range b.members {
+		b.ports[p].index = int32(i)
+	}
+}
