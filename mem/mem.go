@@ -43,12 +43,13 @@ func New(size int) *Memory {
 // Size is the number of bytes.
 func (m *Memory) Size() int { return len(m.ram) }
 
-// Bytes returns the n bytes at a, or nil if they are not all inside.
+// Bytes returns the n bytes at a, or nil if they are not all inside. The slice's
+// capacity reaches to the end of the memory, which is how AddrOf knows it again.
 func (m *Memory) Bytes(a Addr, n int) []byte {
 	if n < 0 || uint64(a) > uint64(len(m.ram)) || uint64(n) > uint64(len(m.ram))-uint64(a) {
 		return nil
 	}
-	return m.ram[a : a+Addr(n) : a+Addr(n)]
+	return m.ram[a : a+Addr(n)]
 }
 
 // Check is Bytes with an error that says what was outside.
@@ -134,3 +135,13 @@ func (m *Memory) Holders(a Addr) int { return int(m.refs[a/PageSize]) }
 
 // InUse counts the pages that have a holder.
 func (m *Memory) InUse() int { return m.inUse }
+
+// AddrOf is where b, a slice that Bytes gave out or a part of one, lies in the
+// memory; ok is false if it is none of them, or its capacity was cut.
+func (m *Memory) AddrOf(b []byte) (a Addr, ok bool) {
+	off := len(m.ram) - cap(b)
+	if len(b) == 0 || off < 0 || &m.ram[off] != &b[0] {
+		return 0, false
+	}
+	return Addr(off), true
+}

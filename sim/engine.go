@@ -16,12 +16,13 @@ func (f HandlerFunc) Fire(now Time) { f(now) }
 // that is armed again moves; it never fires twice for one arming. It is made by
 // Engine.NewTimer; the zero value cannot be armed.
 type Timer struct {
-	h    Handler
-	id   uint32
-	pos  int32 // index in the engine's heap plus one; 0 when not armed
-	at   Time
-	seq  uint64
-	name string
+	h          Handler
+	id         uint32
+	pos        int32 // index in the engine's heap plus one; 0 when not armed
+	at         Time
+	seq        uint64
+	name       string
+	background bool
 }
 
 // Armed says whether t is waiting to fire.
@@ -46,6 +47,7 @@ type Engine struct {
 	now    Time
 	seq    uint64
 	heap   []*Timer // 4-ary heap ordered by (at, seq)
+	fore   int      // armed timers that are not in the background
 	fired  uint64
 	ids    uint32
 	seed   uint64
@@ -82,6 +84,14 @@ func (e *Engine) NewTimer(name string, h Handler) *Timer {
 	return &Timer{h: h, id: e.ids, name: name}
 }
 
+// NewBackgroundTimer is NewTimer for housekeeping, an ageing walk for instance:
+// such a timer fires like any other, but RunToIdle does not wait for it.
+func (e *Engine) NewBackgroundTimer(name string, h Handler) *Timer {
+	t := e.NewTimer(name, h)
+	t.background = true
+	return t
+}
+
 // TimerName is the name of the timer with the number id, as OnFire gives it.
 func (e *Engine) TimerName(id uint32) string {
 	if id == 0 || int(id) > len(e.names) {
@@ -105,6 +115,9 @@ func (e *Engine) Arm(t *Timer, at Time) {
 	t.at, t.seq = at, e.seq
 	switch {
 	case t.pos == 0:
+		if !t.background {
+			e.fore++
+		}
 		e.heap = append(e.heap, t)
 		e.up(len(e.heap)-1, t)
 	case later:
@@ -118,6 +131,9 @@ func (e *Engine) Arm(t *Timer, at Time) {
 func (e *Engine) Disarm(t *Timer) {
 	if t.pos == 0 {
 		return
+	}
+	if !t.background {
+		e.fore--
 	}
 	i := int(t.pos) - 1
 	t.pos = 0
@@ -161,9 +177,10 @@ func (e *Engine) Step() bool {
 	return true
 }
 
-// RunToIdle runs events until none is armed. It returns the failure, if any.
+// RunToIdle runs events until none is armed but in the background. It returns
+// the failure, if any.
 func (e *Engine) RunToIdle() error {
-	for e.Step() {
+	for e.fore > 0 && e.Step() {
 	}
 	return e.err
 }

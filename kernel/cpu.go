@@ -1,0 +1,167 @@
+package kernel
+
+import (
+	"fmt"
+
+	"ringside/cost"
+	"ringside/sim"
+)
+
+// A CPU is one emulated processor with Linux's three contexts, the more urgent
+// first: hard interrupt, softirq, process. It is busy for the cycles that its
+// work is charged; what comes meanwhile waits.
+//
+//	IRQ ──► hardirq ──► softirq (inline, at most ten rounds or 2 ms)
+//	                       │ too much?
+//	                       ▼
+//	                   ksoftirqd ─┐
+//	                   tasks ─────┴─► run queue, in turn
+//
+// It works in pieces: one interrupt, one list of at most eight frames, one
+// stretch of a task. After a piece it lets every event of an earlier time run
+// first, so no piece sees a world older than itself by more than its own length.
+type CPU struct {
+	k     *Kernel
+	id    int
+	name  string
+	acct  *cost.Account
+	clock sim.Clock
+	timer *sim.Timer // armed for the moment there is something to do
+
+	running bool         // inside Fire: work found now is seen by the loop
+	irqs    []irq        // waiting, in order of arrival
+	work    []func(*CPU) // timers of the kernel that have fired, likewise
+
+	softirq softirq
+
+	runq      []runnable // tasks that want the CPU, by the time they may have it
+	current   *task      // has the CPU and wants to go on
+	last      *task      // had it last; nil after idling
+	sliceEnd  sim.Time
+	contended bool // a task must look up after every system call
+	irqHome   bool // interrupts come here, so tasks must look up anyway
+
+	list [groNormalBatch]*skb // the frames of one piece
+}
+
+// An irq is a vector of a device that wants its handler.
+type irq struct {
+	d      *driver
+	vector int
+}
+
+// A runnable is a task on a run queue, or ksoftirqd where task is nil.
+type runnable struct {
+	task *task
+	at   sim.Time // not before
+}
+
+// slice is how long a task may run while others wait: the base slice of Linux's
+// fair scheduler, 3 ms.
+const slice = 3 * sim.Millisecond
+
+func newCPU(k *Kernel, id int) *CPU {
+	c := &CPU{k: k, id: id, name: fmt.Sprintf("cpu%d", id)}
+	c.acct = cost.NewAccount(c.name, k.book, false)
+	c.clock = sim.NewClock(k.book.Hz, c.acct.Meter())
+	c.timer = k.eng.NewTimer(c.name, c)
+	return c
+}
+
+// kick makes sure that the CPU looks for work at the time at, or as soon as it
+// is done with what it has.
+func (c *CPU) kick(at sim.Time) {
+	if c.running {
+		return
+	}
+	if now := c.clock.Now(); at < now {
+		at = now
+	}
+	if at < c.timer.At() {
+		c.k.eng.Arm(c.timer, at)
+	}
+}
+
+// Fire does work until there is none, or until others have to come first.
+func (c *CPU) Fire(now sim.Time) {
+	c.clock.Begin(now)
+	c.running = true
+	for c.piece() {
+		if at := c.clock.Now(); c.k.eng.Next() <= at || c.k.eng.Err() != nil {
+			c.running = false
+			c.k.eng.Arm(c.timer, at)
+			return
+		}
+	}
+	c.running = false
+	c.last = nil // idle
+	if len(c.runq) > 0 {
+		c.k.eng.Arm(c.timer, c.runq[0].at)
+	}
+}
+
+// piece does one piece of the most urgent work and says whether there was any.
+func (c *CPU) piece() bool {
+	switch {
+	case len(c.irqs) > 0:
+		v := c.irqs[0]
+		c.irqs = c.irqs[:copy(c.irqs, c.irqs[1:])]
+		v.d.interrupt(c, v.vector)
+	case len(c.work) > 0:
+		f := c.work[0]
+		c.work = c.work[:copy(c.work, c.work[1:])]
+		f(c)
+	case c.softirq.inline:
+		c.softirqPiece()
+	case c.current != nil:
+		c.runTask()
+	default:
+		return c.pick()
+	}
+	return true
+}
+
+// later has f run on the CPU as a softirq, as soon as there is time.
+func (c *CPU) later(f func(*CPU)) {
+	c.work = append(c.work, f)
+	c.kick(c.k.eng.Now())
+}
+
+// pick takes the next task off the run queue and says whether there was one
+// whose time has come.
+func (c *CPU) pick() bool {
+	if len(c.runq) == 0 || c.runq[0].at > c.clock.Now() {
+		return false
+	}
+	r := c.runq[0]
+	c.runq = c.runq[:copy(c.runq, c.runq[1:])]
+	if r.task == nil {
+		c.shared(cost.Schedule, 1, "ksoftirqd")
+		c.last = nil
+		c.softirq.beginInline(c)
+		return true
+	}
+	c.current = r.task
+	c.setContended()
+	if c.last != r.task {
+		c.shared(cost.Schedule, 1, r.task.Name)
+		c.last = r.task
+	}
+	c.sliceEnd = c.clock.Now() + slice
+	return true
+}
+
+// enqueue puts t on the run queue for the time at, behind those of the same time.
+func (c *CPU) enqueue(t *task, at sim.Time) {
+	i := len(c.runq)
+	for i > 0 && c.runq[i-1].at > at {
+		i--
+	}
+	c.runq = append(c.runq, runnable{})
+	copy(c.runq[i+1:], c.runq[i:])
+	c.runq[i] = runnable{t, at}
+	c.setContended()
+	c.kick(at)
+}
+
+func (c *CPU) setContended() { c.contended = c.irqHome || len(c.runq) > 0 }

@@ -1,0 +1,367 @@
+package kernel
+
+import (
+	"fmt"
+
+	"ringside/bridge"
+	"ringside/cost"
+	"ringside/mem"
+	"ringside/nic"
+	"ringside/trace"
+)
+
+// A driver is igb: it probes the device, keeps its rings filled, harvests them
+// when NAPI polls, and sends. It knows the device by its registers, by the
+// descriptors in memory and by its interrupts.
+//
+// Every ring has three indexes of the driver's and one of the device's:
+//
+//	next_to_clean        head (device)         next_to_use
+//	      │ done, DD set      │ the device's own      │ empty: tail stands here
+//	──────┴───────────────────┴───────────────────────┴──────
+type driver struct {
+	k    *Kernel
+	name string
+	dev  *nic.NIC
+	port bridge.Port
+	rx   []*rxQueue
+	tx   []*txQueue
+	napi []*napi
+}
+
+// rxBufferSize is what SRRCTL tells the device; with the headroom it leaves a
+// page room for the skb_shared_info at its end, as igb's large buffers do.
+const (
+	rxBufferSize  = 3072
+	rxHeadroom    = 64
+	rxRefill      = 16 // IGB_RX_BUFFER_WRITE: refill in bundles, one doorbell each
+	rxBlockOrder  = 1  // two pages, used in turn
+	txRingSize    = 256
+	txQueueLength = 1000 // of the queue before the device
+)
+
+type rxQueue struct {
+	index       int
+	ring        []byte // descriptors, as the driver sees the device's memory
+	base        mem.Addr
+	size        int
+	buffers     []rxBuffer
+	nextToClean int
+	nextToUse   int
+	cleaned     int  // done since the last refill
+	partial     *skb // frame whose last descriptor has not come yet
+}
+
+// desc is the descriptor at index i.
+func (q *rxQueue) desc(i int) nic.RxDesc {
+	return nic.RxDesc(q.ring[i*nic.DescSize : (i+1)*nic.DescSize])
+}
+
+// An rxBuffer is a block of two pages of which the device has one half.
+type rxBuffer struct {
+	block mem.Addr
+	half  mem.Addr // 0 or one page
+	ready bool     // has a block to post
+}
+
+type txQueue struct {
+	index       int
+	ring        []byte
+	base        mem.Addr
+	size        int
+	pending     []*skb // by the index of a frame's last descriptor
+	nextToClean int
+	nextToUse   int
+	qdisc       []*skb // pfifo before the device, while the ring is full
+}
+
+func (q *txQueue) desc(i int) nic.TxDesc {
+	return nic.TxDesc(q.ring[i*nic.DescSize : (i+1)*nic.DescSize])
+}
+
+// interrupt is the hard handler of vector v: igb_msix_ring.
+func (d *driver) interrupt(c *CPU, v int) {
+	c.shared(cost.IgbMsixRing, 1, fmt1(c, "vector %d", v))
+	if v >= len(d.napi) {
+		return // other causes
+	}
+	d.napi[v].schedule(c)
+}
+
+// unmask is igb_ring_irq_enable.
+func (d *driver) unmask(c *CPU, n *napi) {
+	c.shared(cost.IgbRingIrqEnable, 1, fmt1(c, "EIMS |= %#x", 1<<n.index))
+	d.write(c, nic.EIMS, 1<<n.index)
+}
+
+// cleanRx is igb_clean_rx_irq: it takes finished frames off the ring into list
+// and returns how many.
+func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
+	d.dev.CatchUp(c.clock.Now())
+	n, descs, frags, recycled := 0, uint64(0), uint64(0), uint64(0)
+	ntc := q.nextToClean
+	for n < len(list) {
+		desc := q.desc(ntc)
+		status, length := desc.Status(), desc.Len()
+		if status&nic.RxDD == 0 {
+			break
+		}
+		buf := &q.buffers[ntc]
+		addr := buf.block + buf.half + rxHeadroom
+		data := d.k.mem.Bytes(addr, length)
+		s := q.partial
+		if s == nil {
+			s = d.k.newSKB()
+			s.data, s.addr, s.block, s.length, s.queue = data, addr, buf.block, int32(length), int32(q.index)
+		} else {
+			s.addFrag(frag{data, addr, buf.block})
+			frags++
+		}
+		if d.reuse(buf) {
+			recycled++
+		}
+		descs++
+		if status&nic.RxEOP == 0 {
+			q.partial = s
+		} else {
+			q.partial = nil
+			tag := d.dev.RxTag(q.index, uint32(ntc))
+			s.id, s.arrived = tag.ID, tag.Arrived
+			list[n] = s
+			n++
+		}
+		if ntc++; ntc == q.size {
+			ntc = 0
+		}
+	}
+	q.nextToClean = ntc
+	q.cleaned += int(descs)
+	done := list[:n]
+	c.acct.Frames(cost.IRQ, uint64(n))
+	c.acct.Frames(cost.NAPI, uint64(n))
+	c.each(cost.IgbCleanRxIrq, done)
+	c.each(cost.IgbGetRxBuffer, done)
+	c.each(cost.IgbBuildSkb, done)
+	if frags > 0 {
+		c.shared(cost.IgbCleanRxIrq, frags, "further descriptors")
+		c.shared(cost.IgbAddRxFrag, frags, "")
+	}
+	if recycled > 0 {
+		c.shared(cost.IgbPutRxBuffer, recycled, "")
+	}
+	c.each(cost.IgbProcessSkbFields, done)
+	c.each(cost.NapiGroReceive, done)
+	if q.cleaned >= rxRefill {
+		d.refill(c, q)
+	}
+	if c.k.sink != nil {
+		for _, s := range done {
+			c.k.show(c, s, sight{point: trace.Driver, port: int32(d.port), vm: -1})
+		}
+	}
+	return n
+}
+
+// reuse is igb_can_reuse_rx_page: the frame takes the half it lies in; if nobody
+// else holds the block the driver keeps it and turns to the other half, else
+// its hold goes to the frame.
+func (d *driver) reuse(buf *rxBuffer) bool {
+	if d.k.mem.Holders(buf.block) > 1 {
+		buf.ready = false
+		return false
+	}
+	d.k.mem.Hold(buf.block)
+	buf.half ^= mem.PageSize
+	return true
+}
+
+// refill is igb_alloc_rx_buffers: descriptors in the read format for all that
+// were cleaned, then the doorbell.
+func (d *driver) refill(c *CPU, q *rxQueue) {
+	allocated := uint64(0)
+	for q.cleaned > 0 {
+		buf := &q.buffers[q.nextToUse]
+		if !buf.ready {
+			block, err := d.k.mem.Alloc(rxBlockOrder)
+			if err != nil {
+				break // the next poll tries again; the device counts what it misses
+			}
+			*buf = rxBuffer{block: block, ready: true}
+			allocated++
+		}
+		q.desc(q.nextToUse).Give(uint64(buf.block + buf.half + rxHeadroom))
+		if q.nextToUse++; q.nextToUse == q.size {
+			q.nextToUse = 0
+		}
+		q.cleaned--
+	}
+	if c == nil { // probing: not billed
+		d.poke(nic.RDT(q.index), uint32(q.nextToUse))
+		return
+	}
+	if allocated > 0 {
+		c.shared(cost.IgbAllocMappedPage, allocated, "")
+	}
+	c.shared(cost.IgbAllocRxBuffers, 1, fmt1(c, "RDT = %d", q.nextToUse))
+	d.write(c, nic.RDT(q.index), uint32(q.nextToUse))
+}
+
+// xmit is igb_xmit_frame: s goes on the transmit ring of this CPU, or waits
+// before it.
+func (d *driver) xmit(c *CPU, s *skb) {
+	q := d.tx[c.id%len(d.tx)]
+	if c.k.sink != nil {
+		c.k.show(c, s, sight{point: trace.Driver, tx: true, port: int32(d.port), vm: -1})
+	}
+	if len(q.qdisc) > 0 || !d.post(c, q, s) {
+		if len(q.qdisc) >= txQueueLength {
+			c.drop(s, cost.NAPI, cost.QdiscDrop)
+			return
+		}
+		q.qdisc = append(q.qdisc, s)
+		return
+	}
+	d.doorbell(c, q)
+}
+
+// post fills descriptors for s and says whether there was room.
+func (d *driver) post(c *CPU, q *txQueue, s *skb) bool {
+	need := 1 + int(s.nfrags)
+	free := q.nextToClean - q.nextToUse - 1
+	if free < 0 {
+		free += q.size
+	}
+	if free < need {
+		return false
+	}
+	for i := range need {
+		addr, n := s.addr, len(s.data)
+		if i > 0 {
+			addr, n = s.frags[i-1].addr, len(s.frags[i-1].data)
+		}
+		at := q.nextToUse
+		cmd := uint32(nic.TxIFCS)
+		if i == need-1 {
+			cmd |= nic.TxEOP | nic.TxRS
+			q.pending[at] = s
+			d.dev.SetTxTag(q.index, uint32(at), nic.Tag{ID: s.id, Arrived: s.arrived})
+		}
+		q.desc(at).Give(uint64(addr), n, cmd, int(s.length))
+		if q.nextToUse++; q.nextToUse == q.size {
+			q.nextToUse = 0
+		}
+		c.one(cost.IgbXmitFrame, s, 0, "")
+	}
+	return true
+}
+
+func (d *driver) doorbell(c *CPU, q *txQueue) {
+	c.shared(cost.IgbTxDoorbell, 1, fmt1(c, "TDT = %d", q.nextToUse))
+	d.write(c, nic.TDT(q.index), uint32(q.nextToUse))
+}
+
+// cleanTx is igb_clean_tx_irq: frees what was sent, then lets waiting frames in.
+func (d *driver) cleanTx(c *CPU, q *txQueue) {
+	if q.nextToClean == q.nextToUse {
+		return
+	}
+	d.dev.CatchUp(c.clock.Now())
+	for q.nextToClean != q.nextToUse {
+		// Only a frame's last descriptor reports: look ahead to it.
+		last := q.nextToClean
+		for q.pending[last] == nil {
+			if last++; last == q.size {
+				last = 0
+			}
+		}
+		if !q.desc(last).Done() {
+			break
+		}
+		s := q.pending[last]
+		q.pending[last] = nil
+		if last++; last == q.size {
+			last = 0
+		}
+		q.nextToClean = last
+		c.one(cost.IgbCleanTxIrq, s, 0, "")
+		d.k.release(s)
+	}
+	waited := len(q.qdisc)
+	for len(q.qdisc) > 0 && d.post(c, q, q.qdisc[0]) {
+		q.qdisc = q.qdisc[:copy(q.qdisc, q.qdisc[1:])]
+	}
+	if len(q.qdisc) < waited {
+		d.doorbell(c, q)
+	}
+}
+
+// write is writel on a running machine: the caller has charged it.
+func (d *driver) write(c *CPU, reg, v uint32) {
+	if err := d.dev.Write(reg, v, c.clock.Now()); err != nil {
+		d.k.eng.Fail(fmt.Errorf("%s: %w", d.name, err))
+	}
+}
+
+// poke is writel while probing, before time begins to cost.
+func (d *driver) poke(reg, v uint32) {
+	if err := d.dev.Write(reg, v, d.k.eng.Now()); err != nil {
+		d.k.eng.Fail(fmt.Errorf("%s: probe: %w", d.name, err))
+	}
+}
+
+// held counts the skbs that the driver has.
+func (d *driver) held() (n int) {
+	for _, q := range d.rx {
+		if q.partial != nil {
+			n++
+		}
+	}
+	for _, q := range d.tx {
+		n += len(q.qdisc)
+		for _, s := range q.pending {
+			if s != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// inFlight counts frames between the device and the stack, and those on their
+// way out that have not left.
+func (d *driver) inFlight() (n uint64) {
+	for _, q := range d.rx {
+		if q.partial != nil {
+			n++
+		}
+		at := q.nextToClean
+		for range q.size {
+			if !q.desc(at).Done() {
+				break
+			}
+			if q.desc(at).Status()&nic.RxEOP != 0 {
+				n++
+			}
+			if at++; at == q.size {
+				at = 0
+			}
+		}
+	}
+	for _, q := range d.tx {
+		n += uint64(len(q.qdisc))
+	}
+	return n
+}
+
+// stalled finds receive work that nobody will come for.
+func (d *driver) stalled() (found []string) {
+	for i, n := range d.napi {
+		q := d.rx[i]
+		if q.desc(q.nextToClean).Done() && n.state == napiIdle {
+			for _, s := range d.dev.Stalls() {
+				found = append(found, fmt.Sprintf("%s: %v; NAPI is %v, descriptor %d is done", d.name, s, n.state, q.nextToClean))
+			}
+		}
+	}
+	return found
+}

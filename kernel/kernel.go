@@ -1,0 +1,229 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"ringside/bridge"
+	"ringside/cost"
+	"ringside/internal/histogram"
+	"ringside/mem"
+	"ringside/nic"
+	"ringside/sim"
+	"ringside/syscall"
+	"ringside/trace"
+)
+
+// Config is what a kernel boots with. Engine, Memory, Book, Hash, Drops and
+// Bridge are required.
+type Config struct {
+	Engine   *sim.Engine
+	Memory   *mem.Memory
+	Book     *cost.Book
+	Hash     *trace.Hash
+	Drops    *cost.Drops
+	Bridge   *bridge.Bridge
+	Sink     trace.Sink // nil: nobody watches
+	CPUs     int        // 0 means 1
+	Host     HostStack
+	TapQueue int // frames a tap's ring holds; 0 means 1000, Linux's tx_queue_len
+}
+
+// A Flow counts frames by what became of them. Dropped frames are in
+// cost.Drops, frames from the wire are counted where the wire is.
+type Flow struct {
+	Own    uint64 // began here: written by guests, sent by the host's stack
+	Cloned uint64 // copies made by flooding, beyond the first
+	ToVMs  uint64 // delivered to guests
+	ToHost uint64 // delivered to the host's stack
+}
+
+// A Kernel is the software of one host: CPUs, the drivers of its NICs, taps, the
+// host's own stack, and the processes of its guests. It is a state machine of
+// the event loop. See Boot.
+type Kernel struct {
+	eng   *sim.Engine
+	mem   *mem.Memory
+	book  *cost.Book
+	hash  *trace.Hash
+	drops *cost.Drops
+	sink  trace.Sink
+	br    *bridge.Bridge
+
+	cpus    []*CPU
+	drivers []*driver
+	ports   []netdev // by bridge port
+	taps    map[string]*tap
+	tapList []*tap
+	tasks   []*task
+	host    hostStack
+	ageing  *sim.Timer
+
+	freeSKBs *skb
+	skbs     int // in use
+	ids      uint64
+	flow     Flow
+	tapQueue int
+
+	// Latency is how long frames took from the wire, or from the guest that sent
+	// them, into the guest that got them.
+	Latency histogram.Histogram
+}
+
+// Boot makes a kernel with its CPUs and its host stack; NICs, taps and processes
+// are added to it.
+func Boot(cfg Config) (*Kernel, error) {
+	switch {
+	case cfg.Engine == nil || cfg.Memory == nil || cfg.Book == nil || cfg.Hash == nil || cfg.Drops == nil || cfg.Bridge == nil:
+		return nil, errors.New("kernel: Engine, Memory, Book, Hash, Drops and Bridge are all required")
+	case cfg.CPUs < 0 || cfg.CPUs > 1024:
+		return nil, fmt.Errorf("kernel: %d CPUs; 1 to 1024 are possible", cfg.CPUs)
+	case cfg.TapQueue < 0 || cfg.TapQueue > 1<<20:
+		return nil, fmt.Errorf("kernel: a tap queue of %d frames; 1 to %d are possible", cfg.TapQueue, 1<<20)
+	}
+	k := &Kernel{
+		eng: cfg.Engine, mem: cfg.Memory, book: cfg.Book, hash: cfg.Hash, drops: cfg.Drops, sink: cfg.Sink, br: cfg.Bridge,
+		taps: map[string]*tap{}, tapQueue: cfg.TapQueue, ids: trace.FirstOwnID,
+	}
+	if k.tapQueue == 0 {
+		k.tapQueue = tapQueue
+	}
+	for i := range max(cfg.CPUs, 1) {
+		k.cpus = append(k.cpus, newCPU(k, i))
+	}
+	if cfg.Host.MTU == 0 {
+		cfg.Host.MTU = 1500
+	}
+	k.host = hostStack{k: k, cfg: cfg.Host}
+	k.ageing = k.eng.NewBackgroundTimer("br_fdb_cleanup", sim.HandlerFunc(k.age))
+	return k, nil
+}
+
+// newID names a frame that begins here.
+func (k *Kernel) newID() uint64 {
+	k.ids++
+	return k.ids - 1
+}
+
+// AddTap makes a tap device on a port of the bridge; a task opens it by the name
+// /dev/NAME. Vm is the guest it is for, in traces.
+func (k *Kernel) AddTap(name string, vm int32) (bridge.Port, error) {
+	if k.taps[name] != nil {
+		return 0, fmt.Errorf("kernel: there is a tap %s already", name)
+	}
+	p, err := k.br.AddPort(bridge.PortConfig{Name: name})
+	if err != nil {
+		return 0, err
+	}
+	t := &tap{k: k, name: name, port: p, vm: vm, size: k.tapQueue}
+	t.stat.Name = name
+	k.taps[name] = t
+	k.tapList = append(k.tapList, t)
+	k.setPort(p, netdev{tap: t})
+	return p, nil
+}
+
+func (k *Kernel) setPort(p bridge.Port, d netdev) {
+	for int(p) >= len(k.ports) {
+		k.ports = append(k.ports, netdev{})
+	}
+	k.ports[p] = d
+}
+
+// Open opens /dev/NAME for a task.
+func (k *Kernel) Open(t *syscall.Task, name string) (syscall.File, syscall.Errno) {
+	tp := k.taps[strings.TrimPrefix(name, "/dev/")]
+	switch {
+	case tp == nil || !strings.HasPrefix(name, "/dev/"):
+		return nil, syscall.ENOENT
+	case tp.opened:
+		return nil, syscall.EBUSY
+	}
+	tp.opened = true
+	return tp, syscall.OK
+}
+
+// Flow is what became of the frames so far.
+func (k *Kernel) Flow() Flow { return k.flow }
+
+// Accounts is the accounts of the CPUs.
+func (k *Kernel) Accounts() []*cost.Account {
+	var as []*cost.Account
+	for _, c := range k.cpus {
+		as = append(as, c.acct)
+	}
+	return as
+}
+
+// SoftnetStats is /proc/net/softnet_stat.
+func (k *Kernel) SoftnetStats() []SoftnetStat {
+	var st []SoftnetStat
+	for _, c := range k.cpus {
+		s := c.softirq.stat
+		s.CPU = c.id
+		st = append(st, s)
+	}
+	return st
+}
+
+// TapStats is what went through every tap.
+func (k *Kernel) TapStats() []TapStat {
+	var st []TapStat
+	for _, t := range k.tapList {
+		st = append(st, t.stat)
+	}
+	return st
+}
+
+// InFlight counts the frames that the kernel holds, one for every copy: on the
+// devices' rings, in queues, on taps. It looks at the places themselves.
+func (k *Kernel) InFlight() (n uint64) {
+	for _, d := range k.drivers {
+		n += d.inFlight()
+	}
+	for _, t := range k.tapList {
+		n += t.queued()
+	}
+	return n
+}
+
+// Check runs the oracles of a kernel that has come to rest: it holds no frame
+// that is in none of its places, and no ring waits for somebody who will not
+// come.
+func (k *Kernel) Check() error {
+	if err := k.br.Check(); err != nil {
+		return err
+	}
+	held := 0
+	for _, d := range k.drivers {
+		held += d.held()
+		if found := d.stalled(); len(found) > 0 {
+			return fmt.Errorf("stall: %s", strings.Join(found, "; "))
+		}
+	}
+	seen := map[*skb]bool{}
+	for _, t := range k.tapList {
+		for i := range t.ring {
+			if s := t.ring[i].s; s != nil && !seen[s] {
+				seen[s] = true
+				held++
+			}
+		}
+	}
+	if held != k.skbs {
+		return fmt.Errorf("kernel: %d frames are allocated and %d are in a queue: %d leaked", k.skbs, held, k.skbs-held)
+	}
+	return nil
+}
+
+// Close ends the guests' programs and the host stack's goroutines.
+func (k *Kernel) Close() {
+	for _, t := range k.tasks {
+		if !t.done {
+			t.kill()
+		}
+	}
+	k.tasks = nil
+	k.host.close()
+}

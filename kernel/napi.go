@@ -1,0 +1,96 @@
+package kernel
+
+import (
+	"fmt"
+
+	"ringside/cost"
+)
+
+// napiState is where a NAPI instance stands in its contract.
+type napiState uint8
+
+const (
+	napiIdle      napiState = iota // unmasked: an interrupt will come
+	napiScheduled                  // masked, on a poll list
+	napiPolling                    // masked, in poll
+)
+
+func (s napiState) String() string {
+	return [...]string{"idle", "scheduled", "polling"}[s]
+}
+
+// A napi is one instance of NAPI: one vector, one receive queue, one transmit
+// queue. Its contract is: mask, schedule, poll at most the weight, complete only
+// when a poll came out below the weight, unmask only after that.
+type napi struct {
+	drv    *driver
+	index  int
+	cpu    *CPU
+	state  napiState
+	work   int // frames of the present poll
+	missed bool
+	polls  uint64
+}
+
+// schedule is napi_schedule: the hard interrupt's only act. The vector masked
+// itself (EIAM).
+func (n *napi) schedule(c *CPU) {
+	if n.state != napiIdle {
+		n.missed = true // NAPIF_STATE_MISSED: poll once more before completing
+		return
+	}
+	n.state = napiScheduled
+	c.softirq.raise(c, n)
+}
+
+// begin is the start of a poll: transmit clean-up comes first.
+func (n *napi) begin(c *CPU) {
+	if n.state != napiScheduled {
+		n.violation(c, "polled while %v", n.state)
+	}
+	n.state, n.work = napiPolling, 0
+	n.polls++
+	c.shared(cost.IgbPoll, 1, fmt1(c, "queue %d", n.index))
+	n.drv.cleanTx(c, n.drv.tx[n.index])
+}
+
+// piece polls one list of frames and says whether the poll goes on.
+func (n *napi) piece(c *CPU) bool {
+	want := min(groNormalBatch, napiWeight-n.work)
+	got := n.drv.cleanRx(c, n.drv.rx[n.index], c.list[:want])
+	n.work += got
+	if n.work > napiWeight {
+		n.violation(c, "poll returned %d, its budget is %d", n.work, napiWeight)
+	}
+	if got > 0 {
+		c.k.receive(c, n.drv.port, c.list[:got])
+	}
+	return got == want && n.work < napiWeight
+}
+
+// finish ends a poll and says whether the instance wants another one.
+func (n *napi) finish(c *CPU) bool {
+	if n.work == napiWeight || n.missed {
+		n.missed = false
+		n.state = napiScheduled
+		return true
+	}
+	c.shared(cost.NapiCompleteDone, 1, "")
+	n.state = napiIdle
+	n.drv.unmask(c, n)
+	return false
+}
+
+// violation stops the run: the contract is an oracle, not a hope.
+func (n *napi) violation(c *CPU, format string, args ...any) {
+	c.k.eng.Fail(fmt.Errorf("NAPI contract: %s queue %d on %s: "+format,
+		append([]any{n.drv.name, n.index, c.name}, args...)...))
+}
+
+// fmt1 formats a note only when somebody will read it.
+func fmt1(c *CPU, format string, arg any) string {
+	if c.k.sink == nil {
+		return ""
+	}
+	return fmt.Sprintf(format, arg)
+}

@@ -1,0 +1,126 @@
+package kernel
+
+import (
+	"ringside/cost"
+	"ringside/mem"
+	"ringside/sim"
+	"ringside/trace"
+)
+
+// maxFrags bounds the further buffers of a frame, as Linux's MAX_SKB_FRAGS does.
+const maxFrags = 17
+
+// An skb is a frame in host memory and who it is. The bytes are where DMA put
+// them; nothing is copied until a guest asks.
+//
+//	data          frags[0]        frags[1]
+//	├─────────┤   ├──────────┤   ├─────┤
+//	first block   second block   third     one holder on each block
+//
+// Whoever is handed an skb must hand it on, free it, or drop it with a reason. A
+// flooded frame is one skb with several holders.
+type skb struct {
+	id      uint64
+	arrived sim.Time // last bit in from the wire, or the guest's write
+	data    []byte
+	addr    mem.Addr // of data
+	block   mem.Addr // that holds it
+	length  int32    // data and frags together
+	holders int32
+	queue   int32 // receive queue, -1 for frames that begin here
+	nfrags  int32
+	frags   *[maxFrags]frag // nil until a frame needs it
+	next    *skb            // free list
+}
+
+// A frag is a further buffer of a frame.
+type frag struct {
+	data  []byte
+	addr  mem.Addr
+	block mem.Addr
+}
+
+// newSKB takes an skb from the free list. One holder, no bytes.
+func (k *Kernel) newSKB() *skb {
+	s := k.freeSKBs
+	if s == nil {
+		chunk := make([]skb, 64)
+		for i := range chunk[1:] {
+			chunk[i+1].next = k.freeSKBs
+			k.freeSKBs = &chunk[i+1]
+		}
+		s = &chunk[0]
+	} else {
+		k.freeSKBs = s.next
+	}
+	s.next, s.holders, s.nfrags, s.length = nil, 1, 0, 0
+	k.skbs++
+	return s
+}
+
+// release takes one holder away; the last one frees the buffers. What it costs
+// is charged by the caller, who knows why.
+func (k *Kernel) release(s *skb) {
+	s.holders--
+	if s.holders > 0 {
+		return
+	}
+	if s.holders < 0 {
+		panic("kernel: an skb was freed twice")
+	}
+	k.mem.Release(s.block)
+	for i := range s.nfrags {
+		k.mem.Release(s.frags[i].block)
+	}
+	s.data = nil
+	s.next = k.freeSKBs
+	k.freeSKBs = s
+	k.skbs--
+}
+
+// addFrag hangs a further buffer on s. The device bounds a frame to fewer
+// buffers than an skb can hold (RLPML), so one too many is a bug and panics.
+func (s *skb) addFrag(f frag) {
+	if s.frags == nil {
+		s.frags = new([maxFrags]frag)
+	}
+	s.frags[s.nfrags] = f
+	s.nfrags++
+	s.length += int32(len(f.data))
+}
+
+// hash is the fingerprint of the frame's bytes.
+func (s *skb) hash() uint64 {
+	h := trace.Bytes(s.data)
+	for i := range s.nfrags {
+		h = h*31 + trace.Bytes(s.frags[i].data)
+	}
+	return h
+}
+
+// drop frees one holder's share of s, counts it at stage and says why.
+func (c *CPU) drop(s *skb, stage cost.Stage, reason cost.DropReason) {
+	c.one(cost.KfreeSkb, s, 0, reason.String())
+	k := c.k
+	k.drops.Add(stage, reason, 1)
+	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.Dropped, Who: trace.WhoDropped(stage, reason), A: s.id})
+	if k.sink != nil {
+		k.show(c, s, sight{point: pointOf(stage), verdict: trace.Drop, reason: reason, stage: stage, port: -1, vm: -1})
+	}
+	k.release(s)
+}
+
+// pointOf is where a capture shows a frame that died at a stage.
+func pointOf(stage cost.Stage) trace.Point {
+	switch stage {
+	case cost.NIC:
+		return trace.NIC
+	case cost.Bridge:
+		return trace.Bridge
+	case cost.Tap, cost.Syscall, cost.Sched:
+		return trace.Tap
+	case cost.VM:
+		return trace.VM
+	}
+	return trace.Driver
+}

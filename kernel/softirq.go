@@ -1,0 +1,113 @@
+package kernel
+
+import (
+	"ringside/cost"
+	"ringside/sim"
+)
+
+// The limits of Linux's softirq and net_rx_action, at their defaults.
+const (
+	napiWeight     = 64                  // frames one poll may take
+	groNormalBatch = 8                   // frames that go up the stack as one list
+	netdevBudget   = 300                 // frames one net_rx_action may take
+	netdevBudgetT  = 2 * sim.Millisecond // time one may take (netdev_budget_usecs)
+	softirqTime    = 2 * sim.Millisecond // time softirqs may take from what they interrupted
+	softirqRounds  = 10                  // rounds likewise (MAX_SOFTIRQ_RESTART)
+)
+
+// A SoftnetStat is one CPU's line of /proc/net/softnet_stat.
+type SoftnetStat struct {
+	CPU         int    `json:"cpu"`
+	Processed   uint64 `json:"processed"`    // frames
+	TimeSqueeze uint64 `json:"time_squeeze"` // times net_rx_action gave up with work left
+}
+
+// softirq is one CPU's softnet_data and where it stands in its work: in
+// __do_softirq (inline or as ksoftirqd), in net_rx_action, in a poll.
+type softirq struct {
+	inline    bool // running, in front of every task
+	ksoftirqd bool // handed to the thread: interrupts only add to the poll list
+	began     sim.Time
+	rounds    int
+
+	action   bool // in net_rx_action
+	budget   int
+	deadline sim.Time
+
+	polling  *napi
+	pollList []*napi
+	stat     SoftnetStat
+}
+
+// raise puts n on the poll list, and softirq work in front of what the CPU does
+// unless ksoftirqd has it in hand.
+func (s *softirq) raise(c *CPU, n *napi) {
+	s.pollList = append(s.pollList, n)
+	if !s.inline && !s.ksoftirqd {
+		s.beginInline(c)
+	}
+	c.kick(c.clock.Now())
+}
+
+// beginInline enters __do_softirq.
+func (s *softirq) beginInline(c *CPU) {
+	s.inline, s.ksoftirqd = true, false
+	s.began, s.rounds = c.clock.Now(), 0
+}
+
+// softirqPiece is one list of frames, or one step between polls.
+func (c *CPU) softirqPiece() {
+	s := &c.softirq
+	if !s.action {
+		c.shared(cost.NetRxAction, 1, "")
+		s.action, s.budget, s.deadline = true, netdevBudget, c.clock.Now()+netdevBudgetT
+	}
+	if s.polling == nil {
+		if len(s.pollList) == 0 {
+			s.endAction(c, false)
+			return
+		}
+		s.polling = s.pollList[0]
+		s.pollList = s.pollList[:copy(s.pollList, s.pollList[1:])]
+		s.polling.begin(c)
+	}
+	n := s.polling
+	more := n.piece(c)
+	if more {
+		return
+	}
+	s.polling = nil
+	s.budget -= n.work
+	s.stat.Processed += uint64(n.work)
+	if n.finish(c) {
+		s.pollList = append(s.pollList, n)
+	}
+	if len(s.pollList) > 0 && (s.budget <= 0 || c.clock.Now() >= s.deadline) {
+		s.stat.TimeSqueeze++
+		s.endAction(c, true)
+	}
+}
+
+// endAction leaves net_rx_action. With work left, softirqs go on for a while,
+// but not for ever and not when a task waits: then ksoftirqd must compete for
+// the CPU like everybody else.
+func (s *softirq) endAction(c *CPU, left bool) {
+	s.action = false
+	if !left {
+		s.inline = false
+		return
+	}
+	s.rounds++
+	now := c.clock.Now()
+	taskWaits := len(c.runq) > 0 && c.runq[0].at <= now
+	if s.rounds < softirqRounds && now < s.began+softirqTime && !taskWaits {
+		return
+	}
+	s.inline, s.ksoftirqd = false, true
+	if c.current != nil { // the interrupted task goes on first
+		t := c.current
+		c.current = nil
+		c.enqueue(t, now)
+	}
+	c.enqueue(nil, now)
+}

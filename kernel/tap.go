@@ -1,0 +1,273 @@
+package kernel
+
+import (
+	"fmt"
+
+	"ringside/bridge"
+	"ringside/cost"
+	"ringside/mem"
+	"ringside/sim"
+	"ringside/syscall"
+	"ringside/trace"
+)
+
+// tapQueue is a tap's tx_queue_len, and so the size of its ring, in Linux.
+const tapQueue = 1000
+
+// A tap is the one object seen from both sides: a port of the bridge below, a
+// file of the guest above, and between them a ring of frames (tun's ptr_ring).
+//
+// Every slot carries a time. While it holds a frame that is when the frame was
+// put there: a reader that is earlier does not see it yet. While it is empty it
+// is when the frame was taken out: a writer that is earlier finds it still full.
+// So both sides may be ahead of the event loop, each in its own time, and none
+// sees the other's future.
+type tap struct {
+	k    *Kernel
+	name string
+	port bridge.Port
+	vm   int32
+
+	ring []slot // made when the first frame comes
+	size int
+	head int // the reader's: next slot to take
+	tail int // the writer's: next slot to fill
+
+	opened  bool
+	waiting *task // sleeps until a frame comes
+	wants   syscall.Events
+	last    *CPU // that put a frame here, and would have woken the reader
+
+	stat TapStat
+}
+
+type slot struct {
+	s  *skb
+	at sim.Time
+}
+
+// A TapStat counts what went through a tap, seen from the guest.
+type TapStat struct {
+	Name      string
+	RxFrames  uint64 // read by the guest
+	RxBytes   uint64
+	Truncated uint64 // of them, longer than the guest's buffer
+	TxFrames  uint64 // written by the guest
+	TxBytes   uint64
+}
+
+// xmit is tun_net_xmit: s goes on the ring, its reader is woken.
+func (t *tap) xmit(c *CPU, s *skb) {
+	c.one(cost.TunNetXmit, s, 0, t.name)
+	c.acct.Frames(cost.Tap, 1)
+	if !t.opened {
+		c.drop(s, cost.Tap, cost.DevReady)
+		return
+	}
+	if t.ring == nil {
+		t.ring = make([]slot, t.size)
+	}
+	now := c.clock.Now()
+	sl := &t.ring[t.tail]
+	if sl.s != nil || sl.at > now {
+		c.drop(s, cost.Tap, cost.FullRing)
+		return
+	}
+	*sl = slot{s, now}
+	if t.tail++; t.tail == t.size {
+		t.tail = 0
+	}
+	t.last = c
+	if c.k.sink != nil {
+		c.k.show(c, s, sight{point: trace.Tap, port: int32(t.port), vm: t.vm})
+	}
+	if t.waiting != nil && t.wants&syscall.PollIn != 0 {
+		w := t.waiting
+		t.waiting = nil
+		c.wakeReader(w)
+	}
+}
+
+// Read is tun_do_read: the frame at the ring's head, in one piece.
+func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno) {
+	if t.ring == nil {
+		return 0, syscall.EAGAIN
+	}
+	c := taskOf(st).cpu
+	sl := &t.ring[t.head]
+	s := sl.s
+	if s == nil || sl.at > c.clock.Now() {
+		return 0, syscall.EAGAIN
+	}
+	c.one(cost.TunRingRecv, s, 0, "")
+	*sl = slot{nil, c.clock.Now()}
+	if t.head++; t.head == t.size {
+		t.head = 0
+	}
+	n, errno := t.putUser(c, st, segs, s)
+	if errno != syscall.OK {
+		c.drop(s, cost.Syscall, cost.SKBUcopyFault)
+		return 0, errno
+	}
+	c.one(cost.ConsumeSkb, s, 0, "")
+	t.stat.RxFrames++
+	t.stat.RxBytes += uint64(n)
+	if n < int(s.length) {
+		t.stat.Truncated++
+	}
+	t.k.deliverVM(c, t, s)
+	t.k.release(s)
+	return n, syscall.OK
+}
+
+// putUser is tun_put_user: the copy across the border.
+func (t *tap) putUser(c *CPU, st *syscall.Task, segs []syscall.Segment, s *skb) (int, syscall.Errno) {
+	cur := syscall.Cursor{Segs: segs}
+	n, errno := st.CopyOut(&cur, s.data)
+	for i := int32(0); i < s.nfrags && errno == syscall.OK; i++ {
+		var m int
+		m, errno = st.CopyOut(&cur, s.frags[i].data)
+		n += m
+	}
+	if c.k.sink != nil {
+		c.note(cost.TunPutUser, s, uint64(1+s.nfrags), uint64(n), fmt.Sprintf("into %s", st.Name))
+	}
+	return n, errno
+}
+
+// maxWrite bounds a frame that a guest may send: the largest IP packet and a
+// double-tagged Ethernet header.
+const maxWrite = 65535 + 22
+
+// Write is tun_get_user: the segments become a frame that enters at the tap's
+// port.
+func (t *tap) Write(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno) {
+	c := taskOf(st).cpu
+	cur := syscall.Cursor{Segs: segs}
+	n := cur.Left()
+	switch {
+	case n < ethHeader:
+		return 0, syscall.EINVAL
+	case n > maxWrite:
+		return 0, syscall.EMSGSIZE
+	}
+	s, err := t.k.allocSKB(n)
+	if err != nil {
+		return 0, syscall.ENOMEM
+	}
+	s.id, s.arrived, s.queue = t.k.newID(), c.clock.Now(), -1
+	c.one(cost.TunGetUser, s, 0, "")
+	c.one(cost.TunBuildSkb, s, 0, "")
+	errno := t.copyIn(st, &cur, s)
+	if errno != syscall.OK {
+		t.k.release(s)
+		return 0, errno
+	}
+	t.stat.TxFrames++
+	t.stat.TxBytes += uint64(n)
+	c.acct.Frames(cost.Tap, 1)
+	t.k.begin(c, s)
+	if c.k.sink != nil {
+		c.k.show(c, s, sight{point: trace.VM, tx: true, port: int32(t.port), vm: t.vm})
+		c.note(cost.CopyIn, s, uint64(1+s.nfrags), uint64(n), "")
+		c.k.show(c, s, sight{point: trace.Tap, tx: true, port: int32(t.port), vm: t.vm})
+	}
+	c.list[0] = s
+	t.k.receive(c, t.port, c.list[:1])
+	return n, syscall.OK
+}
+
+func (t *tap) copyIn(st *syscall.Task, cur *syscall.Cursor, s *skb) syscall.Errno {
+	_, errno := st.CopyIn(cur, s.data)
+	for i := int32(0); i < s.nfrags && errno == syscall.OK; i++ {
+		_, errno = st.CopyIn(cur, s.frags[i].data)
+	}
+	return errno
+}
+
+// Ready is tun_chr_poll.
+func (t *tap) Ready(st *syscall.Task, want syscall.Events) syscall.Events {
+	have := syscall.PollOut
+	if t.ring != nil {
+		if sl := &t.ring[t.head]; sl.s != nil && sl.at <= st.Now() {
+			have |= syscall.PollIn
+		}
+	}
+	return have & want
+}
+
+// Wait has the task woken by the next frame. One that another CPU has put on the
+// ring ahead of this one's time counts: that CPU would have found the reader
+// asleep, so it pays for the wake-up.
+func (t *tap) Wait(st *syscall.Task, want syscall.Events) {
+	w := taskOf(st)
+	if t.ring != nil {
+		if sl := &t.ring[t.head]; sl.s != nil && want&syscall.PollIn != 0 {
+			t.last.shared(cost.SockDefReadable, 1, st.Name)
+			w.wakeAt = sl.at
+			return
+		}
+	}
+	t.waiting, t.wants = w, want
+}
+
+// Forget takes Wait back.
+func (t *tap) Forget(*syscall.Task) { t.waiting = nil }
+
+// Release is the guest's close: what is on the ring dies.
+func (t *tap) Release(st *syscall.Task) {
+	c := taskOf(st).cpu
+	t.opened = false
+	if t.ring == nil {
+		return
+	}
+	for t.ring[t.head].s != nil {
+		c.drop(t.ring[t.head].s, cost.Tap, cost.RSClosed)
+		t.ring[t.head] = slot{nil, c.clock.Now()}
+		if t.head++; t.head == t.size {
+			t.head = 0
+		}
+	}
+}
+
+// queued counts the frames on the ring.
+func (t *tap) queued() (n uint64) {
+	for i := range t.ring {
+		if t.ring[i].s != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// taskOf is the kernel's side of a task at the border.
+func taskOf(st *syscall.Task) *task { return (*task)(st.Scheduler().(*scheduler)) }
+
+// allocSKB makes an skb of n bytes in fresh blocks, a page to a block.
+func (k *Kernel) allocSKB(n int) (*skb, error) {
+	s := k.newSKB()
+	for first := true; n > 0 || first; first = false {
+		block, err := k.mem.Alloc(0)
+		if err != nil {
+			if !first {
+				k.release(s)
+			} else {
+				s.holders = 0
+				s.next, k.freeSKBs = k.freeSKBs, s
+				k.skbs--
+			}
+			return nil, err
+		}
+		m := min(n, mem.PageSize)
+		data := k.mem.Bytes(block, m)
+		if first {
+			s.data, s.addr, s.block, s.length = data, block, block, int32(m)
+		} else {
+			s.addFrag(frag{data, block, block})
+		}
+		n -= m
+	}
+	return s, nil
+}
+
+var _ syscall.File = (*tap)(nil)

@@ -1,0 +1,159 @@
+package kernel
+
+import (
+	"fmt"
+	"iter"
+
+	"ringside/cost"
+	"ringside/mem"
+	"ringside/sim"
+	"ringside/syscall"
+)
+
+// A task is a guest's process: a coroutine of the event loop. Its program runs
+// inside runTask until it must wait, and goes on there when it was woken.
+type task struct {
+	*syscall.Task
+	cpu    *CPU
+	resume func() (struct{}, bool)
+	stop   func()
+	yield  func(struct{}) bool
+	asleep bool
+	wakeAt sim.Time // when not 0: already woken, for that time, before it slept
+	killed bool
+	done   bool
+	alarm  *sim.Timer // for timeouts; made when first needed
+}
+
+// killed is what unwinds a program whose machine is switched off.
+type killed struct{}
+
+// Spawn starts a process named name on the CPU cpu with the private memory m;
+// program is what it runs and may use only the system calls of its task. Id
+// tells guests apart in traces.
+func (k *Kernel) Spawn(name string, id int32, cpu int, m *mem.Memory, program func(*syscall.Task) error) error {
+	if cpu < 0 || cpu >= len(k.cpus) {
+		return fmt.Errorf("kernel: %s wants CPU %d, and there are %d", name, cpu, len(k.cpus))
+	}
+	c := k.cpus[cpu]
+	t := &task{cpu: c}
+	t.Task = syscall.NewTask(name, id, m, syscall.Host{
+		Devices: k, Scheduler: (*scheduler)(t), Account: c.acct, Clock: &c.clock, Contended: &c.contended,
+	})
+	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
+		defer func() {
+			switch r := recover().(type) {
+			case nil, killed:
+			default:
+				k.eng.Fail(fmt.Errorf("%s: program panicked: %v", name, r))
+			}
+		}()
+		if err := program(t.Task); err != nil {
+			k.eng.Fail(fmt.Errorf("%s: %w", name, err))
+		}
+		t.Exit()
+	})
+	k.tasks = append(k.tasks, t)
+	c.enqueue(t, k.eng.Now())
+	return nil
+}
+
+// runTask lets the current task run until it waits.
+func (c *CPU) runTask() {
+	t := c.current
+	if _, ok := t.resume(); !ok {
+		t.done = true
+		c.current = nil
+		return
+	}
+	if c.current == nil { // sleeps, or is queued again
+		return
+	}
+	if c.contended && len(c.runq) > 0 && c.clock.Now() >= c.sliceEnd {
+		c.current = nil
+		c.enqueue(t, c.clock.Now())
+	}
+}
+
+// wake makes a sleeping task runnable at the time at.
+func (t *task) wake(at sim.Time) {
+	if !t.asleep {
+		return
+	}
+	t.asleep = false
+	if t.alarm != nil {
+		t.cpu.k.eng.Disarm(t.alarm)
+	}
+	t.cpu.enqueue(t, at)
+}
+
+// Fire is the task's alarm.
+func (t *task) Fire(now sim.Time) { t.wake(now) }
+
+// scheduler is a task as its system calls see it.
+type scheduler task
+
+// CatchUp gives the CPU's time to every earlier event.
+func (s *scheduler) CatchUp(*syscall.Task) bool {
+	t := (*task)(s)
+	if t.cpu.k.eng.Next() > t.cpu.clock.Now() {
+		return false
+	}
+	t.pause()
+	return true
+}
+
+// Block sleeps until wake.
+func (s *scheduler) Block(*syscall.Task) {
+	t := (*task)(s)
+	t.asleep = true
+	if at := t.wakeAt; at != 0 {
+		t.wakeAt = 0
+		t.wake(at)
+	}
+	t.cpu.current = nil
+	for t.cpu.current != t {
+		t.pause()
+	}
+}
+
+// Preempt lets interrupts in, and other tasks when the slice is over.
+func (s *scheduler) Preempt(*syscall.Task) {
+	t := (*task)(s)
+	c := t.cpu
+	if c.clock.Now() >= c.sliceEnd && len(c.runq) > 0 || c.irqHome && c.k.eng.Next() <= c.clock.Now() {
+		t.pause()
+	}
+}
+
+// WakeAt arms the task's alarm.
+func (s *scheduler) WakeAt(_ *syscall.Task, at sim.Time) {
+	t := (*task)(s)
+	if at == sim.Never {
+		return
+	}
+	if t.alarm == nil {
+		t.alarm = t.cpu.k.eng.NewTimer(t.Name, t)
+	}
+	t.cpu.k.eng.Arm(t.alarm, at)
+}
+
+// pause goes back to runTask and returns when the task is resumed.
+func (t *task) pause() {
+	if !t.yield(struct{}{}) || t.killed {
+		panic(killed{})
+	}
+}
+
+// kill unwinds the program of a task that has not ended.
+func (t *task) kill() {
+	t.killed = true
+	t.stop()
+}
+
+// wakeReader charges the waking CPU and wakes t.
+func (c *CPU) wakeReader(t *task) {
+	c.shared(cost.SockDefReadable, 1, t.Name)
+	t.wake(c.clock.Now())
+}

@@ -1,0 +1,68 @@
+package kernel
+
+import (
+	"ringside/cost"
+	"ringside/trace"
+)
+
+// Charging and showing stand in one call here, so that the journey of a frame
+// and the bill are made of the same steps.
+
+// one charges the step s for one frame, with the bytes it moved.
+func (c *CPU) one(s cost.Step, f *skb, bytes uint64, note string) {
+	c.acct.ChargeBytes(s, 1, bytes)
+	if c.k.sink != nil {
+		c.note(s, f, 1, bytes, note)
+	}
+}
+
+// each charges the step s once for every frame of list.
+func (c *CPU) each(s cost.Step, list []*skb) {
+	c.acct.Charge(s, uint64(len(list)))
+	if c.k.sink != nil {
+		for _, f := range list {
+			c.note(s, f, 1, 0, "")
+		}
+	}
+}
+
+// shared charges n times a step that no single frame owns: an interrupt, a
+// poll, a doorbell.
+func (c *CPU) shared(s cost.Step, n uint64, note string) {
+	c.acct.Charge(s, n)
+	if c.k.sink != nil {
+		c.k.sink.Step(trace.Step{At: c.clock.Now(), CPU: int32(c.id), Step: s, N: n, Note: note})
+	}
+}
+
+// note shows a step of a frame that is watched. The caller has asked for a sink.
+func (c *CPU) note(s cost.Step, f *skb, n, bytes uint64, note string) {
+	if c.k.sink.Watching(f.id) {
+		c.k.sink.Step(trace.Step{ID: f.id, At: c.clock.Now(), CPU: int32(c.id), Step: s, N: n, Bytes: bytes, Note: note})
+	}
+}
+
+// A sight is what a sink is told of a frame beside its bytes.
+type sight struct {
+	point   trace.Point
+	tx      bool
+	verdict trace.Verdict
+	reason  cost.DropReason
+	stage   cost.Stage
+	port    int32
+	vm      int32
+}
+
+// show lets the sink see a frame. The caller has asked for a sink.
+func (k *Kernel) show(c *CPU, s *skb, what sight) {
+	f := trace.Frame{
+		ID: s.id, At: c.clock.Now(), Point: what.point, Tx: what.tx,
+		Verdict: what.verdict, Reason: what.reason, Stage: what.stage,
+		Queue: s.queue, Port: what.port, VM: what.vm,
+		Len: int(s.length), Data: s.data,
+	}
+	for i := range s.nfrags {
+		f.Frags = append(f.Frags, s.frags[i].data)
+	}
+	k.sink.Frame(&f)
+}

@@ -1,0 +1,58 @@
+package syscall
+
+import "ringside/cost"
+
+// A Cursor is a place in a guest's segments, from which a copy goes on. The zero
+// value with Segs set is their beginning.
+type Cursor struct {
+	Segs []Segment
+	seg  int
+	off  int
+}
+
+// Left is how many bytes the segments have room for from the cursor on.
+func (c *Cursor) Left() int {
+	n := -c.off
+	for _, s := range c.Segs[c.seg:] {
+		n += s.Len
+	}
+	return n
+}
+
+// CopyOut copies b into the guest at the cursor and returns how many bytes had
+// room. EFAULT means that a segment is not the guest's memory; what was copied
+// before it stays.
+func (t *Task) CopyOut(c *Cursor, b []byte) (int, Errno) {
+	n, errno := t.move(c, b, false)
+	t.host.Account.ChargeBytes(cost.TunPutUser, 1, uint64(n))
+	return n, errno
+}
+
+// CopyIn fills b from the guest at the cursor and returns how many bytes were
+// there, with EFAULT as CopyOut.
+func (t *Task) CopyIn(c *Cursor, b []byte) (int, Errno) {
+	n, errno := t.move(c, b, true)
+	t.host.Account.ChargeBytes(cost.CopyIn, 1, uint64(n))
+	return n, errno
+}
+
+func (t *Task) move(c *Cursor, b []byte, in bool) (done int, errno Errno) {
+	for done < len(b) && c.seg < len(c.Segs) {
+		s := c.Segs[c.seg]
+		n := min(s.Len-c.off, len(b)-done)
+		theirs := t.memory.Bytes(s.Addr, s.Len)
+		if theirs == nil {
+			return done, EFAULT
+		}
+		if in {
+			copy(b[done:done+n], theirs[c.off:])
+		} else {
+			copy(theirs[c.off:], b[done:done+n])
+		}
+		done += n
+		if c.off += n; c.off == s.Len {
+			c.seg, c.off = c.seg+1, 0
+		}
+	}
+	return done, OK
+}

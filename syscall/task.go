@@ -1,0 +1,292 @@
+package syscall
+
+import (
+	"ringside/cost"
+	"ringside/mem"
+	"ringside/sim"
+)
+
+// Time is virtual time.
+type Time = sim.Time
+
+// maxFiles is how many descriptors a task can have open.
+const maxFiles = 16
+
+// Host is what a kernel gives a task to run with.
+type Host struct {
+	Devices   Devices
+	Scheduler Scheduler
+	Account   *cost.Account // of the CPU the task runs on
+	Clock     *sim.Clock    // likewise
+	Contended *bool         // somebody else wants that CPU
+}
+
+// A Task is a process as the border sees it: its descriptors, its memory, and
+// the CPU it is charged on. Its methods up to Close are the system calls; only
+// the task's own program may call them, and only while it runs. It is made by
+// NewTask.
+type Task struct {
+	Name   string
+	ID     int32 // of the guest, for traces
+	memory *mem.Memory
+	host   Host
+	files  [maxFiles]descriptor
+	one    [1]Segment // the segment of read and write, so that they need no heap
+}
+
+type descriptor struct {
+	file  File
+	flags Flags
+}
+
+// NewTask makes a task with the private memory m.
+func NewTask(name string, id int32, m *mem.Memory, h Host) *Task {
+	return &Task{Name: name, ID: id, memory: m, host: h}
+}
+
+// Memory is the task's private memory. The guest reads and writes it as it
+// likes; the kernel reaches it by CopyOut and CopyIn alone.
+func (t *Task) Memory() *mem.Memory { return t.memory }
+
+// Scheduler is the kernel's side of the task.
+func (t *Task) Scheduler() Scheduler { return t.host.Scheduler }
+
+// Now is the task's time: that of its CPU.
+func (t *Task) Now() Time { return t.host.Clock.Now() }
+
+// Account is where the task's work is charged.
+func (t *Task) Account() *cost.Account { return t.host.Account }
+
+// Open opens a device by name. Errors: ENOENT, EBUSY, EMFILE.
+func (t *Task) Open(name string, flags Flags) (int, Errno) {
+	t.enter()
+	defer t.exit()
+	fd := -1
+	for i := range t.files {
+		if t.files[i].file == nil {
+			fd = i
+			break
+		}
+	}
+	if fd < 0 {
+		return -1, EMFILE
+	}
+	t.CatchUp()
+	f, errno := t.host.Devices.Open(t, name)
+	if errno != OK {
+		return -1, errno
+	}
+	t.files[fd] = descriptor{file: f, flags: flags}
+	return fd, OK
+}
+
+// Read takes one frame into the n bytes at addr and returns its length; of a
+// longer frame the rest is lost, as Linux's tap does it. Errors: EBADF, EFAULT,
+// and EAGAIN on a descriptor that does not block.
+func (t *Task) Read(fd int, addr mem.Addr, n int) (int, Errno) {
+	t.enter()
+	t.one[0] = Segment{addr, n}
+	n, errno := t.read(fd, t.one[:], false)
+	t.exit()
+	return n, errno
+}
+
+// Readv is Read into several segments, filled in order.
+func (t *Task) Readv(fd int, segs []Segment) (int, Errno) {
+	t.enter()
+	n, errno := t.read(fd, segs, false)
+	t.exit()
+	return n, errno
+}
+
+// A Message is one frame of a batch read: where it may go, and how long it was.
+type Message struct {
+	Segment
+	Got int
+}
+
+// ReadBatch takes as many frames as are there, at most one for each message, in
+// one system call, as recvmmsg does for sockets: one way in, one way out, a copy
+// each. It blocks for the first frame only. It returns how many messages it
+// filled; an error only if that is none.
+func (t *Task) ReadBatch(fd int, msgs []Message) (int, Errno) {
+	t.enter()
+	got, errno := 0, OK
+	for got < len(msgs) {
+		t.one[0] = msgs[got].Segment
+		var n int
+		if n, errno = t.read(fd, t.one[:], got > 0); errno != OK {
+			break
+		}
+		msgs[got].Got = n
+		got++
+	}
+	t.exit()
+	if got > 0 {
+		errno = OK
+	}
+	return got, errno
+}
+
+// read is the body of every reading call.
+func (t *Task) read(fd int, segs []Segment, noWait bool) (int, Errno) {
+	d := t.descriptor(fd)
+	if d == nil {
+		return 0, EBADF
+	}
+	t.host.Account.Charge(cost.TunChrReadIter, 1)
+	if errno := checkLengths(segs); errno != OK {
+		return 0, errno
+	}
+	noWait = noWait || d.flags&NonBlock != 0
+	for {
+		n, errno := d.file.Read(t, segs)
+		if errno != EAGAIN {
+			return n, errno
+		}
+		if t.CatchUp() {
+			continue // what was not there may be there now
+		}
+		if noWait {
+			return 0, EAGAIN
+		}
+		d.file.Wait(t, PollIn)
+		t.host.Scheduler.Block(t)
+		d.file.Forget(t)
+	}
+}
+
+// Write sends the n bytes at addr as one frame and returns n. Errors: EBADF,
+// EFAULT, EINVAL for less than an Ethernet header, EMSGSIZE, ENOMEM, EIO.
+func (t *Task) Write(fd int, addr mem.Addr, n int) (int, Errno) {
+	t.one[0] = Segment{addr, n}
+	return t.Writev(fd, t.one[:])
+}
+
+// Writev is Write from several segments, which make one frame.
+func (t *Task) Writev(fd int, segs []Segment) (int, Errno) {
+	t.enter()
+	defer t.exit()
+	d := t.descriptor(fd)
+	if d == nil {
+		return 0, EBADF
+	}
+	t.host.Account.Charge(cost.TunChrWriteIter, 1)
+	if errno := checkLengths(segs); errno != OK {
+		return 0, errno
+	}
+	t.CatchUp() // others will see this frame
+	return d.file.Write(t, segs)
+}
+
+// Poll waits until the descriptor has one of the events, for at most timeout; 0
+// asks and returns, a negative timeout waits for ever. It returns the events
+// that hold, none on a timeout. A descriptor that is not open has PollNval.
+func (t *Task) Poll(fd int, want Events, timeout Time) (Events, Errno) {
+	t.enter()
+	defer t.exit()
+	d := t.descriptor(fd)
+	if d == nil {
+		return PollNval, OK
+	}
+	deadline := sim.Never
+	if timeout >= 0 && timeout < sim.Never-t.Now() {
+		deadline = t.Now() + timeout
+	}
+	for {
+		t.host.Account.Charge(cost.SysPoll, 1)
+		if have := d.file.Ready(t, want); have != 0 {
+			return have, OK
+		}
+		if t.CatchUp() {
+			continue
+		}
+		if t.Now() >= deadline {
+			return 0, OK
+		}
+		d.file.Wait(t, want)
+		t.host.Scheduler.WakeAt(t, deadline)
+		t.host.Scheduler.Block(t)
+		d.file.Forget(t)
+	}
+}
+
+// Nanosleep gives the CPU away for the span d.
+func (t *Task) Nanosleep(d Time) Errno {
+	t.enter()
+	defer t.exit()
+	if d < 0 {
+		return EINVAL
+	}
+	until := t.Now() + d
+	for t.Now() < until {
+		t.host.Scheduler.WakeAt(t, until)
+		t.host.Scheduler.Block(t)
+	}
+	return OK
+}
+
+// Close gives the descriptor back. Error: EBADF.
+func (t *Task) Close(fd int) Errno {
+	t.enter()
+	defer t.exit()
+	d := t.descriptor(fd)
+	if d == nil {
+		return EBADF
+	}
+	t.CatchUp()
+	d.file.Release(t)
+	*d = descriptor{}
+	return OK
+}
+
+// Exit closes what is still open, as the kernel does for a process that ends.
+func (t *Task) Exit() {
+	for fd := range t.files {
+		if t.files[fd].file != nil {
+			t.CatchUp()
+			t.files[fd].file.Release(t)
+			t.files[fd] = descriptor{}
+		}
+	}
+}
+
+// Compute is not a system call: the program works for the span d on its CPU,
+// 0 for work too short to count beyond its beginning.
+func (t *Task) Compute(d Time) {
+	t.host.Account.ChargeTicks(cost.GuestRun, t.host.Clock.Cycles(d))
+}
+
+// CatchUp lets the event loop come up to the task's time and says whether it had
+// to wait for that: if so, the world may have changed.
+func (t *Task) CatchUp() bool { return t.host.Scheduler.CatchUp(t) }
+
+func (t *Task) enter() { t.host.Account.Charge(cost.SysEnter, 1) }
+
+func (t *Task) exit() {
+	t.host.Account.Charge(cost.SysExit, 1)
+	if *t.host.Contended {
+		t.host.Scheduler.Preempt(t)
+	}
+}
+
+func (t *Task) descriptor(fd int) *descriptor {
+	if fd < 0 || fd >= len(t.files) || t.files[fd].file == nil {
+		return nil
+	}
+	return &t.files[fd]
+}
+
+// checkLengths refuses what no memory could hold. Whether the addresses are the
+// task's own is found out by the copy, as in Linux.
+func checkLengths(segs []Segment) Errno {
+	if len(segs) > 1024 { // UIO_MAXIOV
+		return EINVAL
+	}
+	for _, s := range segs {
+		if s.Len < 0 {
+			return EINVAL
+		}
+	}
+	return OK
+}
