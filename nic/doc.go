@@ -1,0 +1,2 @@
+// Package nic is a network card of the igb kind.
+package nic

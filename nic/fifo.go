@@ -1,0 +1,262 @@
+package nic
+
+import (
+	"ringside/cost"
+	"ringside/sim"
+)
+
+// A packet is a frame in the packet buffer.
+type packet struct {
+	id      uint64
+	arrived sim.Time
+	pos     int // of its bytes in fifo.ram
+	size    int
+	written int // bytes that are in host memory already
+	v       verdict
+	waited  bool // RNBC has counted it
+}
+
+// A fifo is the receive packet buffer: one queue for all rings, in the order of
+// arrival [4.6.9]. It is as large as Config.FIFO says; the memory behind it is
+// twice that, so that every frame lies in one piece.
+type fifo struct {
+	room  int
+	ram   []byte
+	used  int // bytes of frames
+	end   int // where the next frame goes
+	queue []packet
+	first int // index of the head in queue, whose length is a power of two
+	count int
+}
+
+func (f *fifo) head() *packet { return &f.queue[f.first] }
+
+func (f *fifo) data(p *packet) []byte { return f.ram[p.pos : p.pos+p.size] }
+
+// push copies a frame in; false if there is no room.
+func (f *fifo) push(id uint64, at sim.Time, v verdict, data []byte) bool {
+	if len(data) > f.room-f.used {
+		return false
+	}
+	if f.ram == nil {
+		f.ram = make([]byte, 2*f.room)
+	}
+	if f.count == len(f.queue) {
+		f.grow()
+	}
+	if f.end+len(data) > len(f.ram) {
+		f.end = 0
+	}
+	copy(f.ram[f.end:], data)
+	f.queue[(f.first+f.count)&(len(f.queue)-1)] = packet{id: id, arrived: at, pos: f.end, size: len(data), v: v}
+	f.end += len(data)
+	f.used += len(data)
+	f.count++
+	return true
+}
+
+func (f *fifo) grow() {
+	bigger := make([]packet, max(64, 2*len(f.queue)))
+	for i := range f.count {
+		bigger[i] = f.queue[(f.first+i)&(len(f.queue)-1)]
+	}
+	f.queue, f.first = bigger, 0
+}
+
+// pop takes the head out.
+func (f *fifo) pop() {
+	f.used -= f.head().size
+	f.first = (f.first + 1) & (len(f.queue) - 1)
+	f.count--
+}
+
+// A dma is what the receive DMA engine is at: the head of the packet buffer goes
+// into descs descriptors.
+type dma struct {
+	busy  bool
+	done  sim.Time
+	descs uint32
+	bytes int
+	tlps  uint64
+}
+
+// admit puts the frame just taken into the packet buffer, or drops it.
+func (n *NIC) admit(v verdict, at sim.Time, b *burst) {
+	if !n.fifo.push(n.held.ID, at, v, n.held.Data) {
+		n.stats.mpc++
+		n.drop(cost.NICRxFIFO, at, n.held.ID, v.queue, n.held.Data)
+		return
+	}
+	b.good++
+	b.goodBytes += uint64(len(n.held.Data))
+}
+
+// step does the next thing while frames are in the packet buffer: the DMA engine
+// ends or begins a write, or one more frame arrives. False if that lies after
+// now.
+func (n *NIC) step(now sim.Time, b *burst) bool {
+	t := n.dmaNext()
+	if n.pull() && n.arrives < t {
+		if n.arrives > now {
+			return false
+		}
+		n.take(now, b)
+		return true
+	}
+	if t > now {
+		return false
+	}
+	if n.dma.busy {
+		n.finish(b)
+	} else {
+		n.start(t)
+	}
+	return true
+}
+
+// dmaNext is when the DMA engine next ends or begins a write; Never while it
+// waits for descriptors.
+func (n *NIC) dmaNext() sim.Time {
+	switch {
+	case n.dma.busy:
+		return n.dma.done
+	case n.stalled:
+		return sim.Never
+	}
+	return max(n.fifo.head().arrived, n.dmaFree)
+}
+
+// start begins to write the head of the packet buffer at the time at, into as
+// many descriptors as it needs or its queue has. Without any it is dropped where
+// DROP_EN is set [7.1.9]; else it waits, and all behind it.
+func (n *NIC) start(at sim.Time) {
+	p := n.fifo.head()
+	q := &n.rx[p.v.queue]
+	if !q.on() {
+		n.dropHead(cost.NICRxDisabled, at)
+		return
+	}
+	rest := p.size - p.written
+	need := uint32((rest + q.size - 1) / q.size)
+	descs := min(need, q.given())
+	if descs < need && q.srrctl&SrrctlDropEN != 0 && p.written == 0 {
+		n.stats.rqdpc[p.v.queue]++
+		n.dropHead(cost.NICRxNoDesc, at)
+		return
+	}
+	if descs == 0 {
+		n.stalled = true
+		if !p.waited {
+			p.waited = true
+			n.stats.rnbc++
+		}
+		return
+	}
+	d := dma{busy: true, descs: descs, bytes: min(rest, int(descs)*q.size)}
+	for i, left := q.head, d.bytes; left > 0; i = q.next(i) {
+		if n.buffer(q, q.desc(i)) == nil {
+			n.badBuffer(p.v.queue, i, q.desc(i), at)
+			n.dropHead(cost.NICRxDMA, at)
+			return
+		}
+		d.tlps += tlps(min(left, q.size))
+		left -= q.size
+	}
+	d.done = at + n.rxTicks(uint64(descs), d.bytes, d.tlps)
+	n.dma, n.dmaFree = d, d.done
+}
+
+// finish ends a write: the bytes and the descriptors are in memory.
+func (n *NIC) finish(b *burst) {
+	d, p := n.dma, n.fifo.head()
+	n.dma.busy = false
+	q := &n.rx[p.v.queue]
+	n.settle(d.done)
+	data := n.fifo.data(p)
+	b.descs += uint64(d.descs)
+	b.bytes += uint64(d.bytes)
+	b.tlps += d.tlps
+	var last uint32
+	for range d.descs {
+		desc := q.desc(q.head)
+		chunk := data[p.written:min(p.written+q.size, p.size)]
+		buf := n.buffer(q, desc)
+		if buf == nil { // the driver has changed it since
+			n.badBuffer(p.v.queue, q.head, desc, d.done)
+			n.dropHead(cost.NICRxDMA, d.done)
+			return
+		}
+		copy(buf, chunk)
+		p.written += len(chunk)
+		status := uint32(RxDD)
+		if p.written == p.size {
+			status |= RxEOP
+		}
+		n.writeBack(q, desc, p.v, len(chunk), status)
+		last, q.head = q.head, q.next(q.head)
+	}
+	if p.written < p.size { // more when the driver gives more
+		n.irq.raise(q.bit, d.done)
+		return
+	}
+	q.tags[last] = Tag{p.id, p.arrived}
+	n.wrote(q, d.done)
+	if n.sink != nil {
+		n.showWritten(p.v.queue, p.id, d.done, data, uint64(d.descs))
+	}
+	n.fifo.pop()
+}
+
+// dropHead drops the head of the packet buffer.
+func (n *NIC) dropHead(r cost.DropReason, at sim.Time) {
+	p := n.fifo.head()
+	n.dma.busy, n.stalled = false, false
+	n.drop(r, at, p.id, p.v.queue, n.fifo.data(p))
+	n.fifo.pop()
+}
+
+// resume lets the DMA engine look at queue q again at the time now, if that is
+// what it waits for.
+func (n *NIC) resume(q int, now sim.Time) {
+	if n.fifo.count != 0 && n.stalled && n.fifo.head().v.queue == q {
+		n.stalled = false
+		n.dmaFree = max(n.dmaFree, now)
+	}
+}
+
+// rxCould is the earliest moment at which reception could have a message of one
+// of the quiet vectors at the CPU: not before the next frame under way is in
+// memory, and never if no queue of theirs has a descriptor for it.
+func (n *NIC) rxCould(quiet uint32) sim.Time {
+	if n.rctl&RctlEN == 0 {
+		return sim.Never
+	}
+	var vecs uint32
+	for q := range n.rx {
+		if r := &n.rx[q]; r.on() && r.head != r.tail {
+			vecs |= r.bit & quiet
+		}
+	}
+	if vecs == 0 {
+		return sim.Never
+	}
+	return n.throttled(n.nextDone(), vecs)
+}
+
+// nextDone is a moment before which no further frame is in memory, after all
+// that lies before it has been done: the end of the write under way, or of one
+// that would begin as soon as it can.
+func (n *NIC) nextDone() sim.Time {
+	switch {
+	case n.fifo.count != 0 && n.dma.busy:
+		return n.dma.done
+	case n.fifo.count != 0 && n.stalled:
+		return sim.Never
+	case n.fifo.count != 0:
+		return n.dmaNext()
+	case n.pull():
+		size := len(n.held.Data)
+		return max(n.arrives, n.dmaFree) + n.rxTicks(1, size, tlps(size))
+	}
+	return sim.Never
+}

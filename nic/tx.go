@@ -1,0 +1,444 @@
+package nic
+
+import (
+	"encoding/binary"
+
+	"ringside/cost"
+	"ringside/mem"
+	"ringside/sim"
+	"ringside/trace"
+)
+
+// txFIFO is the transmit packet buffer: a frame is fetched when there is room
+// for it, and is gone when its last bit is out [4.6.9].
+const txFIFO = 40 << 10
+
+// A txQueue is a transmit ring. The ring's head is where the driver sees it; the
+// device is ahead by what it has fetched and not yet written back.
+type txQueue struct {
+	ring
+	bit      uint32 // cause in EICR; 0 when IVAR maps it nowhere
+	fetch    uint32 // next descriptor to fetch
+	epoch    uint32 // counts how often the queue was switched off
+	contexts [2][DescSize]byte
+	tdwb     [2]uint32
+}
+
+// A sent is a frame that was fetched: at the time at its descriptors are the
+// driver's again.
+type sent struct {
+	at    sim.Time
+	queue int32
+	epoch uint32
+	head  uint32
+	done  int32 // descriptor that DD is written to, -1 for none
+}
+
+// A leaving is a frame in the transmit packet buffer.
+type leaving struct {
+	out  sim.Time
+	size int
+}
+
+// A txState is the transmit side beside its rings.
+type txState struct {
+	txFree   sim.Time // when the transmit DMA engine is done with what it has
+	sent     fixed[sent]
+	leaving  fixed[leaving]
+	leavingN int // bytes in it
+	frame    [MaxFrame]byte
+	out      WireFrame
+}
+
+// A fixed is a queue in a ring that only grows.
+type fixed[T any] struct {
+	ring         []T
+	first, count int
+}
+
+func (f *fixed[T]) push(v T) {
+	if f.count == len(f.ring) {
+		bigger := make([]T, max(64, 2*len(f.ring)))
+		for i := range f.count {
+			bigger[i] = f.ring[(f.first+i)&(len(f.ring)-1)]
+		}
+		f.ring, f.first = bigger, 0
+	}
+	f.ring[(f.first+f.count)&(len(f.ring)-1)] = v
+	f.count++
+}
+
+func (f *fixed[T]) at(i int) *T { return &f.ring[(f.first+i)&(len(f.ring)-1)] }
+
+func (f *fixed[T]) pop() {
+	f.first = (f.first + 1) & (len(f.ring) - 1)
+	f.count--
+}
+
+// transmitAll looks at every transmit ring.
+func (n *NIC) transmitAll(now sim.Time) {
+	for q := range n.tx {
+		n.transmit(q, now)
+	}
+}
+
+// A txBurst collects what one doorbell has done, to be charged once.
+type txBurst struct {
+	frames, descs, data, bytes, tlps, done uint64
+}
+
+// transmit sends what the driver has put on a ring, whole frames at a time. It
+// is done at the doorbell; what it does carries the time at which the device
+// would have done it, and the driver sees nothing of it before.
+func (n *NIC) transmit(queue int, now sim.Time) {
+	q := &n.tx[queue]
+	if n.tctl&TctlEN == 0 || !q.on() || n.busy {
+		return
+	}
+	n.busy = true
+	var b txBurst
+	for q.fetch != q.tail {
+		c := n.chain(queue, now)
+		if c.open {
+			break
+		}
+		n.send1(queue, &c, now, &b)
+	}
+	n.busy = false
+	n.acct.ChargeBytes(cost.DevDescFetch, b.descs, b.descs*DescSize)
+	n.acct.ChargeBytes(cost.DevTxDMA, b.data, b.bytes)
+	n.acct.Charge(cost.DevTLP, b.tlps)
+	n.acct.ChargeBytes(cost.DevTxWriteback, b.done, b.done*DescSize)
+	n.acct.Frames(cost.NIC, b.frames)
+	n.replan()
+}
+
+// A chain is the descriptors of one frame, from the queue's fetch on.
+type chain struct {
+	descs   uint32
+	data    uint64 // of them, data descriptors
+	end     uint32 // index behind the last
+	size    int
+	tlps    uint64
+	report  int32 // last descriptor with RS, -1 if none has it
+	open    bool  // the end has not been given yet
+	context bool  // no frame: one context descriptor
+	wrong   cost.DropReason
+}
+
+// chain walks the descriptors of the next frame and checks them.
+func (n *NIC) chain(queue int, now sim.Time) (c chain) {
+	q := &n.tx[queue]
+	c.report = -1
+	bad := func(i uint32, r cost.DropReason, v uint64, what string) {
+		n.misuse(now, "TXD", queue, int(i), v, what)
+		if c.wrong == cost.NotDropped {
+			c.wrong = r
+		}
+	}
+	paylen := -1
+	for i := q.fetch; ; {
+		d := q.desc(i)
+		addr := binary.LittleEndian.Uint64(d)
+		cmd, opts := binary.LittleEndian.Uint32(d[8:]), binary.LittleEndian.Uint32(d[12:])
+		c.descs++
+		if cmd&TxRS != 0 {
+			c.report = int32(i)
+		}
+		size := int(cmd & 0xFFFF)
+		switch {
+		case cmd&TxDEXT == 0:
+			bad(i, cost.NICTxBad, uint64(cmd), "descriptor without DEXT: legacy descriptors are not modelled")
+		case cmd&TxTypeMask == TxTypeContext:
+			if c.descs == 1 {
+				c.context, c.end, c.report = true, q.next(i), -1
+				return c
+			}
+			bad(i, cost.NICTxBad, uint64(cmd), "context descriptor inside a frame")
+		case cmd&TxTypeMask != TxTypeData:
+			bad(i, cost.NICTxBad, uint64(cmd), "descriptor of a reserved type")
+		case opts&TxDD != 0:
+			bad(i, cost.NICTxBad, uint64(opts), "descriptor given with DD set: not in the read format")
+		case cmd&txUnsupported3 != 0 || opts&txUnsupported4 != 0:
+			bad(i, cost.NICTxBad, uint64(opts)<<32|uint64(cmd), "offload command (VLE, TSE, IXSM, TXSM, IPsec) is not modelled")
+		case size == 0:
+			bad(i, cost.NICTxBad, uint64(cmd), "descriptor of length 0")
+		case n.memory.Bytes(mem.Addr(addr), size) == nil:
+			bad(i, cost.NICTxDMA, addr, "descriptor given with its data outside memory")
+		}
+		if paylen < 0 {
+			paylen = int(opts >> TxPaylenShift)
+		}
+		c.data++
+		c.size += size
+		c.tlps += tlps(size)
+		i = q.next(i)
+		if cmd&TxEOP != 0 {
+			c.end = i
+			if cmd&TxIFCS == 0 {
+				bad(i, cost.NICTxBad, uint64(cmd), "frame without IFCS: it would leave without an FCS")
+			}
+			break
+		}
+		if i == q.tail {
+			c.open, c.end = true, i
+			if c.descs == q.n-1 {
+				c.open = false
+				bad(q.fetch, cost.NICTxBad, uint64(c.descs), "chain as long as the ring, without EOP")
+			}
+			break
+		}
+	}
+	if c.open || c.wrong != cost.NotDropped {
+		return c
+	}
+	switch {
+	case c.size+fcs > MaxFrame:
+		bad(q.fetch, cost.NICTxBad, uint64(c.size), "frame longer than 9.5 KiB")
+	case c.size < header:
+		bad(q.fetch, cost.NICTxBad, uint64(c.size), "frame shorter than an Ethernet header")
+	case paylen != c.size:
+		n.misuse(now, "TXD", queue, int(q.fetch), uint64(paylen), "PAYLEN is not the length of the frame")
+	}
+	return c
+}
+
+// send1 sends the frame of a chain, or drops it, and moves on.
+func (n *NIC) send1(queue int, c *chain, now sim.Time, b *txBurst) {
+	q := &n.tx[queue]
+	first := q.fetch
+	tag := q.tags[first]
+	at := max(now, n.txFree)
+	if c.context {
+		d := q.desc(first)
+		q.contexts[d[12]>>4&1] = [DescSize]byte(d)
+		b.descs++
+		n.txFree = at + sim.Time(n.price.txFetch)
+		n.gone(queue, c, n.txFree)
+		return
+	}
+	q.tags[first] = Tag{}
+	b.descs += uint64(c.descs)
+	if c.wrong != cost.NotDropped {
+		n.txFree = at + sim.Time(uint64(c.descs)*n.price.txFetch)
+		n.dropTx(c.wrong, n.txFree, tag.ID, queue)
+		n.gone(queue, c, n.txFree)
+		return
+	}
+	size := max(c.size, minFrame)
+	for n.leaving.count != 0 {
+		f := n.leaving.at(0)
+		if f.out > at {
+			if n.leavingN+size <= txFIFO {
+				break
+			}
+			at = f.out
+		}
+		n.leavingN -= f.size
+		n.leaving.pop()
+	}
+	data := n.gather(q, c)
+	fetched := at + sim.Time(uint64(c.descs)*n.price.txFetch+c.data*n.price.txEach+uint64(c.size)*n.price.txByte+c.tlps*n.price.tlp)
+	n.txFree = fetched
+	begin := max(fetched, n.link.txOut)
+	out := begin + n.link.span(onWire(size))
+	n.link.txOut = out + n.link.span(gap)
+	n.leaving.push(leaving{out, size})
+	n.leavingN += size
+	if c.report >= 0 {
+		n.txFree += n.price.txDone
+		b.done++
+	}
+	b.frames++
+	b.data += c.data
+	b.bytes += uint64(c.size)
+	b.tlps += c.tlps
+	n.countTx(data)
+	n.hash.Add(trace.Record{At: out, Kind: trace.Sent, A: tag.ID, B: trace.Bytes(data)})
+	if n.sink != nil {
+		n.showSent(queue, tag.ID, fetched, out, data, c)
+	}
+	n.out = WireFrame{ID: tag.ID, At: out, Data: data}
+	n.wire.Transmit(&n.out)
+	n.gone(queue, c, n.txFree)
+}
+
+// gather is the bytes of a frame: in place if one descriptor has them all and
+// they need no padding.
+func (n *NIC) gather(q *txQueue, c *chain) []byte {
+	if c.descs == 1 && c.size >= minFrame {
+		d := q.desc(q.fetch)
+		return n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d)), c.size)
+	}
+	size := 0
+	for i := q.fetch; i != c.end; i = q.next(i) {
+		d := q.desc(i)
+		part := int(binary.LittleEndian.Uint32(d[8:]) & 0xFFFF)
+		size += copy(n.frame[size:], n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d)), part))
+	}
+	for size < minFrame {
+		n.frame[size] = 0
+		size++
+	}
+	return n.frame[:size]
+}
+
+// countTx counts a frame in the statistics.
+func (n *NIC) countTx(data []byte) {
+	s := &n.stats
+	s.gptc++
+	s.tpt++
+	s.gotc += uint64(len(data)) + fcs
+	s.tot += uint64(len(data)) + fcs
+	if dst := binary.LittleEndian.Uint64(data) & addrMask; dst == broadcast {
+		s.bptc++
+	} else if dst&groupBit != 0 {
+		s.mptc++
+	}
+	n.sentFrames++
+}
+
+// gone moves past a chain; its descriptors are the driver's again at the time
+// at.
+func (n *NIC) gone(queue int, c *chain, at sim.Time) {
+	q := &n.tx[queue]
+	q.fetch = c.end
+	n.sent.push(sent{at: at, queue: int32(queue), epoch: q.epoch, head: c.end, done: c.report})
+}
+
+// dropTx drops a frame on its way out.
+func (n *NIC) dropTx(r cost.DropReason, at sim.Time, id uint64, queue int) {
+	n.droppedTx++
+	n.drops.Add(cost.NIC, r, 1)
+	n.acct.Frames(cost.NIC, 1)
+	n.hash.Add(trace.Record{At: at, Kind: trace.Dropped, Who: trace.WhoDropped(cost.NIC, r), A: id})
+	if n.sink != nil {
+		n.show(&trace.Frame{ID: id, At: at, Point: trace.NIC, Tx: true, Verdict: trace.Drop, Reason: r, Queue: int32(queue)})
+	}
+}
+
+// reclaim gives the oldest fetched frame's descriptors back: the head moves, DD
+// is written, the cause is raised.
+func (n *NIC) reclaim() {
+	s := *n.sent.at(0)
+	n.sent.pop()
+	n.replan()
+	q := &n.tx[s.queue]
+	if s.epoch != q.epoch || !q.on() {
+		return
+	}
+	q.head = s.head
+	if s.done < 0 {
+		return
+	}
+	d := q.desc(uint32(s.done))
+	binary.LittleEndian.PutUint64(d, 0)
+	binary.LittleEndian.PutUint64(d[8:], TxDD<<32)
+	n.irq.raise(q.bit, s.at)
+}
+
+// replan looks when the next write-back is.
+func (n *NIC) replan() {
+	n.irq.sent = sim.Never
+	if n.sent.count != 0 {
+		n.irq.sent = n.sent.at(0).at
+	}
+	n.irq.plan()
+}
+
+// txCould is the earliest moment at which a write-back could have a message of
+// one of the quiet vectors at the CPU.
+func (n *NIC) txCould(quiet uint32) sim.Time {
+	for i := range n.sent.count {
+		s := n.sent.at(i)
+		q := &n.tx[s.queue]
+		if s.done >= 0 && q.bit&quiet != 0 && s.epoch == q.epoch {
+			return n.throttled(s.at, q.bit)
+		}
+	}
+	return sim.Never
+}
+
+// stopTx switches a transmit queue off. Frames that wait on its ring are
+// dropped.
+func (n *NIC) stopTx(queue int, now sim.Time) {
+	q := &n.tx[queue]
+	if !q.on() {
+		return
+	}
+	for q.fetch != q.tail {
+		id := q.tags[q.fetch].ID
+		for q.fetch != q.tail {
+			eop := binary.LittleEndian.Uint32(q.desc(q.fetch)[8:])&TxEOP != 0
+			q.fetch = q.next(q.fetch)
+			if eop {
+				break
+			}
+		}
+		n.dropTx(cost.NICTxDisabled, now, id, queue)
+	}
+	q.disable()
+	q.epoch++
+}
+
+// readTx reads a register of a transmit queue.
+func (n *NIC) readTx(queue int, off uint32) uint32 {
+	q := &n.tx[queue]
+	switch off {
+	case offTDWBL, offTDWBH:
+		return q.tdwb[off>>2&1]
+	}
+	v, _ := q.read(off)
+	return v
+}
+
+// writeTx writes a register of a transmit queue.
+func (n *NIC) writeTx(reg uint32, queue int, off, v uint32, now sim.Time) error {
+	q := &n.tx[queue]
+	switch off {
+	case offDT:
+		wrong, moved := q.doorbell(v)
+		if wrong != "" {
+			n.wrong(now, reg, queue, int(v), v, wrong)
+		}
+		if moved {
+			n.transmit(queue, now)
+		}
+	case offDCTL:
+		n.writeTxdctl(reg, queue, Dctl(v), now)
+	case offDCA:
+		q.dca = v
+	case offTDWBL, offTDWBH:
+		q.tdwb[off>>2&1] = v
+		if off == offTDWBL && v&1 != 0 {
+			n.wrong(now, reg, queue, -1, v, "head write-back is not modelled; DD is written to descriptors")
+		}
+	default:
+		if wrong, ok := q.place(off, v); ok && wrong != "" {
+			n.wrong(now, reg, queue, -1, v, wrong)
+		}
+	}
+	return nil
+}
+
+// writeTxdctl switches a transmit queue on or off.
+func (n *NIC) writeTxdctl(reg uint32, queue int, v Dctl, now sim.Time) {
+	q := &n.tx[queue]
+	was := q.on()
+	q.dctl = v&^DctlENABLE | q.dctl&DctlENABLE
+	switch {
+	case v&DctlENABLE == 0:
+		n.stopTx(queue, now)
+	case !was:
+		if wrong := q.enable(n.memory); wrong != "" {
+			n.wrong(now, reg, queue, -1, uint32(v), wrong)
+			return
+		}
+		q.fetch = q.head
+		n.transmit(queue, now)
+	}
+}
+
+// fetching is the number of frames fetched from memory without their end: none,
+// because the device takes whole frames only.
+func (n *NIC) fetching() uint64 { return 0 }

@@ -1,0 +1,88 @@
+package nic
+
+import "ringside/sim"
+
+// A WireFrame is a frame on the wire: the bytes from the destination address to
+// the end of the payload, without preamble and FCS.
+type WireFrame struct {
+	ID   uint64
+	At   sim.Time
+	Data []byte
+}
+
+// A Wire is what the NIC is plugged into.
+type Wire interface {
+	// Receive fills f with the next frame for the NIC, in order: At is the
+	// earliest moment at which its first bit can be on the wire. False says that
+	// nothing is under way now; whoever gets something later calls NIC.Arrive.
+	// f.Data must stay good until the next Receive.
+	Receive(f *WireFrame) bool
+	// Transmit takes a frame that the NIC sent; At is when its last bit is out,
+	// which may lie ahead of the engine's time. f.Data is good during the call.
+	Transmit(f *WireFrame)
+}
+
+// Bytes that a frame takes on a wire beside its own [IEEE 802.3, 4.2].
+const (
+	preamble = 8  // preamble and start delimiter
+	fcs      = 4  // frame check sequence
+	gap      = 12 // inter-packet gap
+	minFrame = 60 // shorter frames are padded by the sender
+)
+
+// A link turns bytes into time.
+type link struct {
+	bps   uint64
+	each  uint64   // picoseconds for a byte, when that is whole; else 0
+	free  sim.Time // when the next frame from the wire may begin
+	txOut sim.Time // when the next frame to the wire may begin
+}
+
+func newLink(bps uint64) link {
+	l := link{bps: bps}
+	if 8e12%bps == 0 {
+		l.each = 8e12 / bps
+	}
+	return l
+}
+
+// span is how long n bytes take, in picoseconds rounded up.
+func (l *link) span(n uint64) sim.Time {
+	if l.each != 0 {
+		return sim.Time(n * l.each)
+	}
+	return sim.Time((n*8e12 + l.bps - 1) / l.bps)
+}
+
+// onWire is the length of a frame from preamble to FCS.
+func onWire(n int) uint64 {
+	return uint64(max(n, minFrame)) + fcs + preamble
+}
+
+// pull takes the next frame from the wire into n.held, if there is one and none
+// is held: its last bit is in at n.arrives.
+func (n *NIC) pull() bool {
+	if n.have {
+		return true
+	}
+	if n.idle {
+		return false
+	}
+	if !n.wire.Receive(&n.held) {
+		n.idle = true
+		return false
+	}
+	begin := max(n.held.At, n.link.free)
+	n.arrives = begin + n.link.span(onWire(len(n.held.Data)))
+	n.link.free = n.arrives + n.link.span(gap)
+	n.have = true
+	return true
+}
+
+// Arrive says that the wire has something again after Receive said no.
+func (n *NIC) Arrive() {
+	n.idle = false
+	if !n.busy {
+		n.rearm()
+	}
+}
