@@ -2,12 +2,10 @@ package cost
 
 import (
 	"bytes"
-	"cmp"
 	"embed"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -26,7 +25,7 @@ const BookSchema = "ringside.book/1"
 // is there to catch microseconds written as nanoseconds; with it, a ledger's 64
 // bits last as long as virtual time does.
 const (
-	maxBookBytes  = 1 << 20
+	maxBookBytes  = 256 << 10
 	minHz, maxHz  = 1_000_000, 100_000_000_000
 	maxValueChars = 32
 	maxEachPs     = 1_000_000_000 // 1 ms
@@ -47,6 +46,7 @@ func Books() []string {
 	for i, e := range entries {
 		names[i] = strings.TrimSuffix(e.Name(), ".yaml")
 	}
+	slices.Sort(names)
 	return names
 }
 
@@ -87,7 +87,7 @@ func noBook(name string) error {
 	if near := nearest(name, Books()); near != "" {
 		hint = fmt.Sprintf("did you mean %q? ", near)
 	}
-	return fmt.Errorf("no cost book is called %s: %sthere are %s; a file of your own needs .yaml at its end or a / in its path",
+	return fmt.Errorf("no cost book is called %s: %sbuilt in are %s; a file of your own needs .yaml at its end or a / in its path",
 		quote(name), hint, strings.Join(Books(), ", "))
 }
 
@@ -141,9 +141,7 @@ func (r *reader) err() error {
 	if len(r.errs) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(r.errs, func(a, b lineError) int {
-		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.text, b.text))
-	})
+	slices.SortStableFunc(r.errs, func(a, b lineError) int { return a.line - b.line })
 	var list []error
 	for i, e := range r.errs {
 		if i == maxErrors && len(r.errs) > maxErrors+1 {
@@ -156,7 +154,7 @@ func (r *reader) err() error {
 }
 
 func parseBook(text []byte, file string, builtin bool) (*Book, error) {
-	r := &reader{file: file, book: &Book{Sources: map[string]string{}}}
+	r := &reader{file: file, book: &Book{}}
 	if root := r.document(text); root != nil {
 		r.top(root, builtin)
 	}
@@ -168,6 +166,10 @@ func parseBook(text []byte, file string, builtin bool) (*Book, error) {
 
 // document is the one mapping that the file must be.
 func (r *reader) document(text []byte) *yaml.Node {
+	if line := notText(text); line != 0 {
+		r.fail(line, "not text: a book is YAML in UTF-8, without control characters")
+		return nil
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
 	switch err := dec.Decode(&doc); {
@@ -175,7 +177,7 @@ func (r *reader) document(text []byte) *yaml.Node {
 		r.fail(1, "the file is empty: a book begins with schema: %s", BookSchema)
 		return nil
 	case err != nil:
-		line, what := yamlError(err)
+		line, what := yamlError(err, text)
 		r.fail(line, "not YAML: %s", what)
 		return nil
 	}
@@ -184,7 +186,7 @@ func (r *reader) document(text []byte) *yaml.Node {
 		r.fail(more.Line, "a second document: one file holds one book")
 		return nil
 	case !errors.Is(err, io.EOF):
-		line, what := yamlError(err)
+		line, what := yamlError(err, text)
 		r.fail(line, "not YAML: %s", what)
 		return nil
 	}
@@ -200,17 +202,42 @@ func (r *reader) document(text []byte) *yaml.Node {
 	return root
 }
 
-// yamlError takes "yaml: line 3: what" apart.
-func yamlError(err error) (line int, what string) {
+// notText is the first line that has bytes no text has, 0 if there is none.
+func notText(text []byte) int {
+	for i, line := range bytes.Split(text, []byte("\n")) {
+		if !utf8.Valid(line) || bytes.ContainsFunc(line, func(c rune) bool { return unicode.IsControl(c) && c != '\t' && c != '\r' }) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// countedFrom0 are the errors for which the YAML library counts lines from 0:
+// those of its parser, while its scanner counts from 1.
+var countedFrom0 = []string{"did not find expected key", "did not find expected node content", "did not find expected '-' indicator",
+	"did not find expected ',' or ']'", "did not find expected ',' or '}'", "did not find expected <document start>"}
+
+// yamlError takes "yaml: line 3: what" apart. An unknown anchor comes without
+// its line.
+func yamlError(err error, text []byte) (line int, what string) {
 	what = strings.TrimPrefix(err.Error(), "yaml: ")
 	if rest, ok := strings.CutPrefix(what, "line "); ok {
 		if n, tail, ok := strings.Cut(rest, ": "); ok {
-			if line, err := strconv.Atoi(n); err == nil {
-				return max(line, 1), tail
+			if l, err := strconv.Atoi(n); err == nil {
+				line, what = l, tail
 			}
 		}
 	}
-	return 1, what
+	if slices.Contains(countedFrom0, what) {
+		line++
+		what += " in what begins on this line"
+	}
+	if rest, ok := strings.CutPrefix(what, "unknown anchor '"); ok {
+		name, _, _ := strings.Cut(rest, "'")
+		before, _, _ := bytes.Cut(text, []byte("*"+name))
+		line = 1 + bytes.Count(before, []byte("\n"))
+	}
+	return max(line, 1), what
 }
 
 func kind(n *yaml.Node) string {
@@ -230,17 +257,31 @@ func kind(n *yaml.Node) string {
 
 // A field is one key of a mapping and what it holds.
 type field struct {
+	name  string
 	line  int
 	value *yaml.Node
 }
 
+// find is the field of that name.
+func find(fields []field, name string) (field, bool) {
+	i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+	if i < 0 {
+		return field{}, false
+	}
+	return fields[i], true
+}
+
 const noMixing = "a book cannot build on another: it prices every operation itself, so that no bill mixes two machines; copy the prices you want into this file"
 
-// fields takes a mapping apart. What is the name of the thing in errors, known
-// its keys, or nil if any will do. Keys that are there twice, that are unknown or
-// that would mix books are errors.
-func (r *reader) fields(n *yaml.Node, what string, known []string) map[string]field {
-	out := make(map[string]field, len(n.Content)/2)
+// mixers are keys that ask for another book's prices.
+var mixers = []string{"extends", "include", "import", "base", "parent", "inherit", "from"}
+
+// fields takes a mapping apart. What begins every error; known are the keys it
+// may have, nil if any will do. A key that is there twice, that is unknown or
+// that would mix books is an error.
+func (r *reader) fields(n *yaml.Node, what string, known []string) []field {
+	var out []field
+	first := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if k.Kind != yaml.ScalarNode {
@@ -248,26 +289,34 @@ func (r *reader) fields(n *yaml.Node, what string, known []string) map[string]fi
 			continue
 		}
 		name := k.Value
-		if first, ok := out[name]; ok {
-			r.fail(k.Line, "%s%s is there twice, first on line %d: leave one out", what, quote(name), first.line)
+		if line, ok := first[name]; ok {
+			r.fail(k.Line, "%s%s is there twice, first on line %d: leave one out", what, quote(name), line)
 			continue
 		}
+		first[name] = k.Line
 		switch {
 		case name == "<<":
 			r.fail(k.Line, "%s%q: %s", what, name, noMixing)
 		case known == nil || slices.Contains(known, name):
-			out[name] = field{k.Line, v}
-		case slices.Contains([]string{"extends", "include", "import", "base", "parent", "inherit", "from"}, name):
+			out = append(out, field{name, k.Line, v})
+		case slices.Contains(mixers, name):
 			r.fail(k.Line, "%s%q: %s", what, name, noMixing)
 		default:
-			hint := "the keys are " + strings.Join(known, ", ")
-			if near := nearest(name, known); near != "" {
-				hint = fmt.Sprintf("did you mean %q?", near)
-			}
-			r.fail(k.Line, "%sunknown key %s: %s", what, quote(name), hint)
+			r.fail(k.Line, "%sunknown key %s: %s", what, quote(name), r.hint(name, "the keys are ", known))
 		}
 	}
 	return out
+}
+
+// hint says which name was probably meant. Of a file that is wrong throughout
+// only the first errors are shown, and only they are worth a search.
+func (r *reader) hint(name, list string, names []string) string {
+	if len(r.errs) <= maxErrors {
+		if near := nearest(name, names); near != "" {
+			return fmt.Sprintf("did you mean %q?", near)
+		}
+	}
+	return list + strings.Join(names, ", ")
 }
 
 // text is the text of a field, on one line, without what could confuse a
@@ -284,11 +333,11 @@ func (r *reader) text(f field, what string) (string, bool) {
 	}
 	s := strings.Join(strings.Fields(f.value.Value), " ")
 	if i := strings.IndexFunc(s, func(c rune) bool { return !unicode.IsGraphic(c) }); i >= 0 {
-		r.fail(f.line, "%s: has a control character in %s: take it out", what, quote(s[i:]))
+		r.fail(f.line, "%s: a control character in %s: take it out", what, quote(s[i:]))
 		return "", false
 	}
 	if s == "" {
-		r.fail(f.line, "%s: is empty: fill it in", what)
+		r.fail(f.line, "%s: empty: fill it in", what)
 		return "", false
 	}
 	return s, true
@@ -307,24 +356,23 @@ func (r *reader) top(root *yaml.Node, builtin bool) {
 	}
 	top := r.fields(root, "", topKeys)
 	for _, k := range topKeys {
-		if _, ok := top[k]; !ok {
+		f, ok := find(top, k)
+		if !ok {
 			r.fail(1, "%s: missing: a book has the keys %s", k, strings.Join(topKeys, ", "))
+			continue
 		}
-	}
-	if f, ok := top["name"]; ok {
-		r.name(f, builtin)
-	}
-	if f, ok := top["title"]; ok {
-		r.book.Title, _ = r.text(f, "title")
-	}
-	if f, ok := top["clock_hz"]; ok {
-		r.clock(f)
-	}
-	if f, ok := top["sources"]; ok {
-		r.sources(f)
-	}
-	if f, ok := top["prices"]; ok {
-		r.prices(f)
+		switch k {
+		case "name":
+			r.name(f, builtin)
+		case "title":
+			r.book.Title, _ = r.text(f, "title")
+		case "clock_hz":
+			r.clock(f)
+		case "sources":
+			r.sources(f)
+		case "prices":
+			r.prices(f)
+		}
 	}
 }
 
@@ -364,14 +412,15 @@ func (r *reader) sources(f field) {
 		r.fail(f.line, "sources: must list ids with their references, like S1: author, title, year; but this is %s", kind(f.value))
 		return
 	}
-	for id, f := range r.fields(f.value, "sources: ", nil) {
-		s, ok := r.text(f, "sources: "+quote(id))
+	r.book.Sources = map[string]string{}
+	for _, f := range r.fields(f.value, "sources: ", nil) {
+		s, ok := r.text(f, "sources: "+quote(f.name))
 		switch {
 		case !ok:
-		case !isID(id) || id == noSource:
-			r.fail(f.line, "sources: %s is no id: use letters, digits, dots, dashes and underscores, and not %q", quote(id), noSource)
+		case !isID(f.name) || f.name == noSource:
+			r.fail(f.line, "sources: %s is no id: use letters, digits, dots, dashes and underscores, and not %q", quote(f.name), noSource)
 		default:
-			r.book.Sources[id] = s
+			r.book.Sources[f.name] = s
 		}
 	}
 }
@@ -393,21 +442,19 @@ func (r *reader) prices(f field) {
 	for o := range names {
 		names[o] = Op(o).String()
 	}
-	given := r.fields(f.value, "prices: ", nil)
-	for name, f := range given {
-		if o, ok := OpByName(name); ok {
-			r.entry(o, f)
+	var given [NumOps]bool
+	for _, f := range r.fields(f.value, "prices: ", nil) {
+		o, ok := OpByName(f.name)
+		if !ok {
+			r.fail(f.line, "%s: unknown operation: %s", quote(f.name), r.hint(f.name, "the operations are ", names))
 			continue
 		}
-		hint := "the operations are " + strings.Join(names, ", ")
-		if near := nearest(name, names); near != "" {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		r.fail(f.line, "%s: unknown operation: %s", quote(name), hint)
+		given[o] = true
+		r.entry(o, f)
 	}
 	var missing []string
-	for _, name := range names {
-		if _, ok := given[name]; !ok {
+	for o, name := range names {
+		if !given[o] {
 			missing = append(missing, name)
 		}
 	}
@@ -415,18 +462,23 @@ func (r *reader) prices(f field) {
 		r.fail(f.line, "no price for %s: a book prices every operation itself, so add %s",
 			strings.Join(missing, ", "), plural(len(missing), "this entry", "these entries"))
 	}
-	var counts, priced []string
+	r.oneKind(f.line)
+}
+
+// oneKind refuses a book that has prices for some operations and counts others:
+// the sum would mean nothing.
+func (r *reader) oneKind(line int) {
+	counts, priced := -1, -1
 	for o, e := range r.book.Entries {
 		switch {
-		case e.Status == Counting:
-			counts = append(counts, names[o])
-		case e.Status != "":
-			priced = append(priced, names[o])
+		case e.Status == Counting && counts < 0:
+			counts = o
+		case e.Status != Counting && e.Status != "" && priced < 0:
+			priced = o
 		}
 	}
-	if len(counts) > 0 && len(priced) > 0 {
-		r.fail(f.line, "%s only %s while %s has a price: a book counts throughout or prices throughout",
-			counts[0], plural(len(counts), "counts", fmt.Sprintf("(and %d more) counts", len(counts)-1)), priced[0])
+	if counts >= 0 && priced >= 0 {
+		r.fail(line, "%s has a price and %s is %s: a book prices every operation or counts every operation", Op(priced), Op(counts), Counting)
 	}
 }
 
@@ -435,206 +487,6 @@ func plural(n int, one, many string) string {
 		return one
 	}
 	return many
-}
-
-var entryKeys = []string{"value", "unit", "source", "status", "note"}
-
-// entry reads the price of one operation.
-func (r *reader) entry(o Op, f field) {
-	name := o.String()
-	if f.value.Kind != yaml.MappingNode {
-		hint := "write {value: 350, unit: ns, source: S1, status: READ}"
-		if f.value.Kind == yaml.AliasNode {
-			hint = noMixing
-		}
-		r.fail(f.line, "%s: the price is %s: %s", name, kind(f.value), hint)
-		return
-	}
-	fields := r.fields(f.value, name+": ", entryKeys)
-	at := func(key string) field { return fields[key] }
-	get := func(key, hint string) (string, bool) {
-		g, ok := fields[key]
-		if !ok {
-			r.fail(f.line, "%s: no %s: %s", name, key, hint)
-			return "", false
-		}
-		return r.text(g, name+": "+key)
-	}
-	e := Entry{Op: o}
-	var okValue, okUnit, okSource, okStatus bool
-	e.Value, okValue = get("value", "give the price as decimal text above zero")
-	e.Unit, okUnit = get("unit", "one of "+unitsFor(o))
-	e.Source, okSource = get("source", "name one of the book's sources, or none for a guess")
-	var status string
-	status, okStatus = get("status", "one of "+statusNames())
-	e.Status = Status(status)
-	if g, ok := fields["note"]; ok {
-		e.Note, _ = r.text(g, name+": note")
-	}
-
-	var st statusInfo
-	if okStatus {
-		i := slices.IndexFunc(statuses[:], func(s statusInfo) bool { return s.status == e.Status })
-		if i < 0 {
-			r.fail(at("status").line, "%s: unknown status %s: one of %s", name, quote(status), statusNames())
-			okStatus, e.Status = false, ""
-		} else {
-			st = statuses[i]
-		}
-	}
-	if okStatus && st.note != "" && e.Note == "" {
-		r.fail(f.line, "%s: no note: a price that is %s needs one that gives %s", name, st.status, st.note)
-	}
-	if okSource {
-		_, known := r.book.Sources[e.Source]
-		switch {
-		case e.Source == noSource && okStatus && st.status.Calibrated():
-			r.fail(at("source").line, "%s: source none: a price that is %s has one; name it, or call the price %s", name, st.status, Assumed)
-		case e.Source != noSource && !known:
-			r.fail(at("source").line, "%s: source %s is not in this book's list of sources: add it there", name, quote(e.Source))
-		}
-	}
-	var value *big.Rat
-	if okValue {
-		value = r.value(at("value").line, name, e.Value)
-	}
-	if okUnit && okStatus && value != nil && r.book.Hz != 0 {
-		r.book.prices[o] = r.price(o, e, value, at("value").line, at("unit").line)
-	}
-	r.book.Entries[o] = e
-}
-
-// value is the number that a price's text says, exactly.
-func (r *reader) value(line int, name, s string) *big.Rat {
-	abs := strings.TrimPrefix(s, "-")
-	whole, frac, point := strings.Cut(abs, ".")
-	isNumber := len(s) <= maxValueChars && whole != "" && (frac != "") == point &&
-		strings.Trim(whole+frac, "0123456789") == ""
-	v, ok := new(big.Rat), false
-	if isNumber {
-		v, ok = v.SetString(s)
-	}
-	switch {
-	case !ok:
-		r.fail(line, "%s: value %s is not a number: write decimal text of at most %d characters, like 350 or 0.026", name, quote(s), maxValueChars)
-	case v.Sign() < 0:
-		r.fail(line, "%s: value %s is negative: a price is above zero", name, s)
-	case v.Sign() == 0:
-		r.fail(line, "%s: value %s: nothing is free; give a price above zero, and status %s if it is a guess", name, s, Assumed)
-	default:
-		return v
-	}
-	return nil
-}
-
-// A priceUnit is one of the units that a price can have.
-type priceUnit struct {
-	name    string
-	time    bool // in ns, else in cycles
-	perByte bool
-}
-
-var priceUnits = [...]priceUnit{
-	{"cyc", false, false},
-	{"ns", true, false},
-	{"cyc/B", false, true},
-	{"ns/B", true, true},
-}
-
-// unitsFor lists the units that a price of o can have.
-func unitsFor(o Op) string {
-	switch {
-	case o.Device() && o.Bytes():
-		return "ns/B"
-	case o.Device():
-		return "ns"
-	case o.Bytes():
-		return "cyc/B, ns/B"
-	}
-	return "cyc, ns"
-}
-
-func statusNames() string {
-	var names []string
-	for _, s := range statuses {
-		names = append(names, string(s.status))
-	}
-	return strings.Join(names, ", ")
-}
-
-// price turns an entry into the coins of the two kinds of accounts.
-func (r *reader) price(o Op, e Entry, value *big.Rat, valueLine, unitLine int) price {
-	i := slices.IndexFunc(priceUnits[:], func(u priceUnit) bool { return u.name == e.Unit })
-	if i < 0 {
-		r.fail(unitLine, "%s: unknown unit %s: one of %s", o, quote(e.Unit), unitsFor(o))
-		return price{}
-	}
-	u := priceUnits[i]
-	switch {
-	case e.Status == Counting:
-		if e.Unit != "cyc" || value.Cmp(big.NewRat(1, 1)) != 0 {
-			r.fail(valueLine, "%s: %s %s: an entry that is %s has the value 1 and the unit cyc", o, e.Value, e.Unit, Counting)
-			return price{}
-		}
-		p := price{milliEach: 1000}
-		if o.Device() {
-			p.psEach = round(big.NewRat(1e12, int64(r.book.Hz)))
-		}
-		return p
-	case o.Device() && !u.time:
-		r.fail(unitLine, "%s: unit %s: the device does this, not the CPU, so it is priced in time: %s", o, e.Unit, unitsFor(o))
-		return price{}
-	case u.perByte && !o.Bytes():
-		r.fail(unitLine, "%s: unit %s: this operation moves no bytes: one of %s", o, e.Unit, unitsFor(o))
-		return price{}
-	case !u.perByte && o.Bytes():
-		r.fail(unitLine, "%s: unit %s: this operation moves bytes and is priced by the byte: one of %s", o, e.Unit, unitsFor(o))
-		return price{}
-	}
-
-	// One unit in ps, and the price in the payer's ticks.
-	ps := big.NewRat(1000, 1)
-	if !u.time {
-		ps = big.NewRat(1e12, int64(r.book.Hz))
-	}
-	ps.Mul(ps, value)
-	ticks, coin := new(big.Rat).Set(ps), "picosecond"
-	if !o.Device() {
-		ticks.Mul(ticks, big.NewRat(int64(r.book.Hz), 1e9))
-		coin = "thousandth of a cycle"
-	}
-	most, limit := int64(maxEachPs), "1 ms"
-	if u.perByte {
-		most, limit = maxPerBytePs, "1 us a byte"
-	}
-	n := uint64(0)
-	switch {
-	case ps.Cmp(big.NewRat(most, 1)) > 0:
-		r.fail(valueLine, "%s: value %s %s is more than %s, and no operation takes so long: check the unit", o, e.Value, e.Unit, limit)
-		return price{}
-	default:
-		n = round(ticks)
-	}
-	if n == 0 {
-		r.fail(valueLine, "%s: value %s %s rounds to zero: prices are kept to the nearest %s", o, e.Value, e.Unit, coin)
-		return price{}
-	}
-	switch {
-	case o.Device() && u.perByte:
-		return price{psPerByte: n}
-	case o.Device():
-		return price{psEach: n}
-	case u.perByte:
-		return price{milliPerByte: n}
-	}
-	return price{milliEach: n}
-}
-
-// round is x to the nearest whole number, halves up. x is not negative and small.
-func round(x *big.Rat) uint64 {
-	twice := new(big.Int).Lsh(x.Num(), 1)
-	twice.Add(twice, x.Denom())
-	return twice.Quo(twice, new(big.Int).Lsh(x.Denom(), 1)).Uint64()
 }
 
 // quote is s for an error message, cut short.
