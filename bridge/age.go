@@ -16,7 +16,7 @@ const minWalk = 10 * sim.Millisecond
 func (b *Bridge) Age(now sim.Time) (looked, removed int, next sim.Time) {
 	looked, next = b.fdb.n, sim.Never
 	b.fdb.sweep(func(l *line, i int) bool {
-		if l.flags[i]&static != 0 || b.cfg.Ageing == sim.Never {
+		if l.what[i]&static != 0 || b.cfg.Ageing == sim.Never {
 			return false
 		}
 		if !b.expired(l, i, now) {

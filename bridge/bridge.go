@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -13,7 +12,7 @@ import (
 var (
 	ErrAddress = errors.New("not the address of a station")
 	ErrNoPort  = errors.New("no such port")
-	ErrFull    = errors.New("table is full")
+	ErrFull    = errors.New("no room")
 	ErrConfig  = errors.New("bad configuration")
 )
 
@@ -108,19 +107,36 @@ type Verdict struct {
 	// Reason is why it is dropped. Beside PassPort it is the reason to give when
 	// the port's own stack does not want the frame.
 	Reason cost.DropReason
+	Work
+}
+
+// Work is the part of a verdict that says what was done on the way to it. It is
+// a type of its own because the compiler keeps a struct in registers only if it
+// has four fields or fewer.
+type Work struct {
 	// Learned is what became of the source.
 	Learned Learned
 	// Up says that the bridge's own interface gets the frame, too.
 	Up bool
 	// Looked says that the destination was looked up.
 	Looked bool
-	// Flooded says that all ports were gone through, even if none was left.
-	Flooded bool
-	// Finish says that the frame got past the checks of br_handle_frame.
-	Finish bool
 }
 
-// Copies is the number of frames that one becomes.
+// Flooded says that all ports were gone through, even if none was left to take
+// the frame.
+func (v *Verdict) Flooded() bool { return v.Action == Flood || v.Reason == cost.NoTxTarget }
+
+// Finished says that a frame that came in by a port got past br_handle_frame and
+// into br_handle_frame_finish.
+func (v *Verdict) Finished() bool {
+	switch v.Reason {
+	case cost.NotSpecified, cost.PktTooSmall, cost.MACInvalidSource, cost.MACIEEEMACControl, cost.RSLinkLocal:
+		return false
+	}
+	return true
+}
+
+// Copies is the number of frames that one becomes: 0 when it is dropped.
 func (v *Verdict) Copies() int {
 	n := len(v.Out)
 	if v.Up || v.Action == PassPort {
@@ -128,6 +144,11 @@ func (v *Verdict) Copies() int {
 	}
 	return n
 }
+
+// Clones is how many of the copies need an sk_buff of their own: all but one,
+// which is the frame itself. It goes up when the frame goes up, and else to the
+// last port.
+func (v *Verdict) Clones() int { return max(v.Copies()-1, 0) }
 
 // Stats counts what happened to the table.
 type Stats struct {
@@ -142,10 +163,10 @@ type Stats struct {
 // another. See New.
 type Bridge struct {
 	fdb     table
-	ports   []port // by number; ports[Local] is the bridge's own interface
-	members []Port // those in use but Local, ascending
-	ids     []Port // ids[p] is p: a list of one port is a slice of it
-	scratch []Port // where a flood is listed
+	ports   []port       // by number; ports[Local] is the bridge's own interface
+	members []Port       // those in use but Local, ascending
+	scratch []Port       // where a flood is listed
+	names   []PortConfig // by number
 	cfg     Config
 	stats   Stats
 	due     sim.Time
@@ -168,8 +189,8 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, fmt.Errorf("bridge: %w: group_fwd_mask %#x: addresses :00, :01 and :02 cannot be chosen", ErrConfig, cfg.GroupFwdMask)
 	}
 	b := &Bridge{fdb: newTable(cfg.Seed), cfg: cfg, due: sim.Never}
-	b.ports = []port{{PortConfig: PortConfig{Name: cfg.Name, MAC: cfg.MAC}, live: true}}
-	b.ids = []Port{Local}
+	b.ports = []port{{tag: noTag}}
+	b.names = []PortConfig{{Name: cfg.Name, MAC: cfg.MAC}}
 	if cfg.MAC != (MAC{}) {
 		if err := b.AddLocal(cfg.MAC, Local); err != nil {
 			return nil, err
@@ -190,30 +211,66 @@ const headerLen = 14
 // Frame holds at least the frame's Ethernet header; nothing behind it is looked
 // at. It allocates nothing but when a new station makes the table grow, which
 // happens log2(n) times on the way to n stations.
+//
+// This is the short way, for the frame that most are: from a station that is
+// known and has not moved to one that is known on another port. Since the table
+// has none but the addresses of stations, both found means that neither is a
+// group, reserved or zero. Every other frame goes the whole way; see decide.
 func (b *Bridge) Handle(in Port, frame []byte, now sim.Time) Verdict {
-	if uint(in) >= uint(len(b.ports)) || !b.ports[in].live {
+	n := uint(uint32(in))
+	if n >= uint(len(b.ports)) || len(frame) < headerLen {
+		return b.decide(in, frame, now)
+	}
+	p := &b.ports[n]
+	dst, src := addresses(frame)
+	at := b.fdb.home(src)
+	from := &b.fdb.lines[at]
+	i := from.match(src)
+	if from.key[i] != src {
+		from = b.fdb.next(at)
+		i = from.match(src)
+	}
+	at = b.fdb.home(dst)
+	to := &b.fdb.lines[at]
+	j := to.match(dst)
+	if to.key[j] != dst {
+		to = b.fdb.next(at)
+		j = to.match(dst)
+	}
+	here, there := from.what[i], to.what[j]
+	if from.key[i] != src || to.key[j] != dst || !here.refreshes(p.tag) || there.same(here) || there&local != 0 {
+		return b.decide(in, frame, now)
+	}
+	from.updated[i] = now
+	p.Rx++
+	out := &b.ports[there.port()]
+	out.Tx++
+	return Verdict{Out: out.self[:], Action: Forward, Work: Work{Learned: Refreshed, Looked: true}}
+}
+
+// decide is Handle without a short way.
+func (b *Bridge) decide(in Port, frame []byte, now sim.Time) Verdict {
+	if !b.has(in) {
 		return Verdict{Reason: cost.NotSpecified}
 	}
 	p := &b.ports[in]
-	p.stats.Rx++
+	p.Rx++
 	if len(frame) < headerLen {
-		return p.drop(Verdict{Reason: cost.PktTooSmall})
+		return p.drop(cost.PktTooSmall)
 	}
-	dst := binary.LittleEndian.Uint64(frame) & addrMask
+	dst, src := addresses(frame)
 	if in == Local {
-		return b.forward(in, dst, Verdict{})
+		return b.forward(p, in, dst, Work{})
 	}
-	src := binary.LittleEndian.Uint64(frame[4:]) >> 16
-	if src&groupBit != 0 || src == 0 {
-		return p.drop(Verdict{Reason: cost.MACInvalidSource})
+	if !station(src) {
+		return p.drop(cost.MACInvalidSource)
 	}
-	if dst&^reservedBits == reserved {
-		switch n := dst >> 40; {
-		case n == 1:
-			return p.drop(Verdict{Reason: cost.MACIEEEMACControl})
-		case n != 0 && b.cfg.GroupFwdMask>>n&1 == 0:
-			return Verdict{Action: PassPort, Reason: cost.RSLinkLocal, Learned: b.learn(p, in, src, now)}
+	if n, ok := isReserved(dst); ok && n != 0 && b.cfg.GroupFwdMask>>n&1 == 0 {
+		if n == 1 {
+			return p.drop(cost.MACIEEEMACControl)
 		}
+		did := Work{Learned: b.learn(p, in, src, now)}
+		return Verdict{Action: PassPort, Reason: cost.RSLinkLocal, Work: did}
 	}
-	return b.forward(in, dst, Verdict{Finish: true, Learned: b.learn(p, in, src, now)})
+	return b.forward(p, in, dst, Work{Learned: b.learn(p, in, src, now), Up: b.cfg.Promisc})
 }

@@ -16,14 +16,14 @@ func (b *Bridge) Check() error {
 	for at := range b.fdb.lines {
 		l := &b.fdb.lines[at]
 		for i := range l.used() {
-			if p := Port(l.port[i]); !b.has(p) || p == Local && l.flags[i]&local == 0 {
-				return fmt.Errorf("bridge: entry %v points to port %d, which is not there", macOf(l.key[i]&addrMask), p)
+			if p := l.what[i].port(); !b.has(p) || p == Local && l.what[i]&local == 0 {
+				return fmt.Errorf("bridge: entry %v points to port %d, which is not there", l.key[i].mac(), p)
 			}
 		}
 	}
 	live := 0
 	for n := range b.ports {
-		if p := &b.ports[n]; p.live && n != int(Local) {
+		if p := &b.ports[n]; !p.gone && n != int(Local) {
 			live++
 			if int(p.index) >= len(b.members) || b.members[p.index] != Port(n) {
 				return fmt.Errorf("bridge: port %d is not in its place among those flooded", n)
@@ -49,11 +49,11 @@ func (t *table) check() error {
 				continue
 			}
 			n++
-			if l.flags[i]&learned != 0 {
+			if l.what[i]&learned != 0 {
 				nLearned++
 			}
 			if found, j := t.find(key); found != l || j != i {
-				return fmt.Errorf("entry %v in line %d is not found there", macOf(key&addrMask), at)
+				return fmt.Errorf("entry %v in line %d is not found there", key.mac(), at)
 			}
 		}
 	}

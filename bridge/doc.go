@@ -30,13 +30,13 @@
 // The steps of package cost that the caller owes for a Verdict v:
 //
 //	BrHandleFrame        every frame that did not come from Local
-//	BrHandleFrameFinish  those of them with v.Finish
-//	BrFdbUpdate          v.Learned is Refreshed or OwnAddress
-//	BrFdbCreate          v.Learned is Created, Moved or Refused
+//	BrHandleFrameFinish  those of them with v.Finished()
+//	BrFdbUpdate          v.Learned is Refreshed, OwnAddress or Refused
+//	BrFdbCreate          v.Learned is Created or Moved
 //	BrFdbFind            v.Looked
-//	BrFlood              v.Flooded; DeliverClone for every copy but one, where
-//	                     the copies are v.Out and one more if v.Up
-//	BrForward            v.Action is Forward, and the last port of a flood
+//	BrFlood              v.Flooded()
+//	DeliverClone         v.Clones() times
+//	BrForward            once if v.Out has a port and not v.Up
 //	BrPassFrameUp        v.Up
 //	BrFdbCleanup         every entry that Age looked at
 //

@@ -52,10 +52,10 @@ func (b *Bridge) AddLocal(mac MAC, p Port) error {
 }
 
 func (b *Bridge) addLocal(a addr, p Port) error {
-	if l, i := b.fdb.find(a); l != nil && l.flags[i]&local != 0 {
+	if l, i := b.fdb.find(a); l != nil && l.what[i]&local != 0 {
 		return nil
 	}
-	return b.fdb.set(a, p, local|static)
+	return b.fdb.set(a, p.with(local|static))
 }
 
 // AddStatic enters mac as a station on the port p that does not age. A frame
@@ -68,11 +68,11 @@ func (b *Bridge) AddStatic(mac MAC, p Port, stick bool) error {
 	if p == Local || !b.has(p) {
 		return fmt.Errorf("bridge: static entry %v: %w: %d", mac, ErrNoPort, p)
 	}
-	flags := static
+	f := static
 	if stick {
-		flags |= sticky
+		f |= sticky
 	}
-	if err := b.fdb.set(mac.addr(), p, flags); err != nil {
+	if err := b.fdb.set(mac.addr(), p.with(f)); err != nil {
 		return fmt.Errorf("bridge: static entry %v: %w", mac, err)
 	}
 	return nil
@@ -121,16 +121,16 @@ func (b *Bridge) Entries(now sim.Time) []Entry {
 
 func (b *Bridge) entry(l *line, i int, now sim.Time) Entry {
 	e := Entry{
-		MAC:     macOf(l.key[i] & addrMask),
-		VLAN:    uint16(l.key[i] >> 48),
-		Port:    Port(l.port[i]),
-		Sticky:  l.flags[i]&sticky != 0,
+		MAC:     l.key[i].mac(),
+		VLAN:    l.key[i].vlan(),
+		Port:    l.what[i].port(),
+		Sticky:  l.what[i]&sticky != 0,
 		Updated: l.updated[i],
 	}
 	switch {
-	case l.flags[i]&local != 0:
+	case l.what[i]&local != 0:
 		e.Kind = Permanent
-	case l.flags[i]&static != 0:
+	case l.what[i]&static != 0:
 		e.Kind = Static
 	default:
 		e.Stale = b.expired(l, i, now)
@@ -142,16 +142,16 @@ func (b *Bridge) entry(l *line, i int, now sim.Time) Entry {
 // addresses pass to another interface that has them.
 func (b *Bridge) forget(p Port) {
 	b.fdb.sweep(func(l *line, i int) bool {
-		if l.port[i] != uint16(p) {
+		if l.what[i].port() != p {
 			return false
 		}
-		if l.flags[i]&local == 0 {
+		if l.what[i]&local == 0 {
 			return true
 		}
-		mac := macOf(l.key[i] & addrMask)
+		mac := l.key[i].mac()
 		for _, q := range append(b.Ports(), Local) {
-			if b.ports[q].MAC == mac {
-				l.port[i] = uint16(q)
+			if b.names[q].MAC == mac {
+				l.what[i] = l.what[i].at(q)
 				return false
 			}
 		}
@@ -159,33 +159,53 @@ func (b *Bridge) forget(p Port) {
 	})
 }
 
-// Flags of an entry.
-const (
-	local   uint8 = 1 << iota // an interface's own address
-	static                    // does not age
-	sticky                    // does not move
-	learned                   // counts against MaxLearned
-)
-
 // A line is three entries in one 64-byte cache line, so that a lookup is one
 // miss. Entries are packed: key[i] of 0 says that i and the ones behind it are
-// free, and no key is 0, for zero is not the address of a station.
+// free.
 type line struct {
-	key     [perLine]uint64 // address, and the VLAN from bit 48 up
+	key     [perLine]addr
 	updated [perLine]sim.Time
-	port    [perLine]uint16
-	flags   [perLine]uint8
+	what    [perLine]what
+	_       uint32
 }
+
+// A what is an entry's port, from bit 8 up, and its flags.
+type what uint32
+
+const (
+	local   what = 1 << iota // an interface's own address
+	static                   // does not age
+	sticky                   // does not move
+	learned                  // counts against MaxLearned
+	flags   what = 0xff
+)
+
+func (p Port) with(f what) what { return what(p)<<8 | f }
+
+// on says that w's port is p.
+func (w what) on(p Port) bool { return w>>8 == what(p) }
+
+// same says that w and x have the same port.
+func (w what) same(x what) bool { return w^x <= flags }
+
+// refreshes says that a frame from the port with that tag changes nothing in the
+// entry but its age.
+func (w what) refreshes(tag what) bool { return w&^(flags&^local) == tag }
+
+func (w what) port() Port { return Port(w >> 8) }
+
+// at is w on another port.
+func (w what) at(p Port) what { return p.with(w & flags) }
 
 const (
 	perLine = 3
 	// firstLines is the size of an empty table: 4 KiB.
 	firstLines = 64
-	// maxProbe is how many lines a key may stand behind its own. With honest
-	// addresses a table that is three quarters full has none behind the 20th;
-	// see TestHonestAddressesStayNearHome. It is what bounds a lookup when
-	// addresses are chosen to collide.
-	maxProbe = 32
+	// maxProbe is how many lines a lookup reads at the most. In a table that is
+	// two thirds full of honest addresses no key is further from its line than
+	// about 40; see TestAddressesStayNearHome. The bound is for those that are
+	// chosen to collide.
+	maxProbe = 64
 	// maxEntries bounds what a configuration may ask for.
 	maxEntries = 1 << 28
 )
@@ -199,21 +219,21 @@ func (l *line) used() int {
 	return perLine
 }
 
-func (l *line) put(i int, key uint64, p Port, flags uint8, updated sim.Time) {
-	l.key[i], l.port[i], l.flags[i], l.updated[i] = key, uint16(p), flags, updated
+func (l *line) put(i int, key addr, w what, updated sim.Time) {
+	l.key[i], l.what[i], l.updated[i] = key, w, updated
 }
 
 func (l *line) move(i int, from *line, j int) {
-	l.put(i, from.key[j], Port(from.port[j]), from.flags[j], from.updated[j])
+	l.put(i, from.key[j], from.what[j], from.updated[j])
 }
 
 // A table is a hash table of addresses with linear probing by lines. A key whose
 // line is full stands in the next one, and so on, at most maxProbe further; all
 // lines before it are full. Deleting closes the gap, so there are no tombstones.
-// It doubles when three quarters full and never shrinks.
+// It doubles when two thirds full, which is two entries a line, and never
+// shrinks.
 type table struct {
 	lines   []line
-	shift   uint // a hash's top bits are the number of its line
 	seed    uint64
 	n       int // entries
 	learned int // those with the flag
@@ -221,48 +241,63 @@ type table struct {
 }
 
 func newTable(seed uint64) table {
-	t := table{seed: mix(seed)}
+	t := table{seed: seed * mixer}
 	t.resize(firstLines)
 	return t
 }
 
 func (t *table) resize(lines int) {
 	t.lines = make([]line, lines)
-	t.shift = uint(64 - bits.Len(uint(lines-1)))
 	t.n, t.learned = 0, 0
-	t.limit = lines * perLine * 3 / 4
+	t.limit = twoThirds(lines * perLine)
 }
 
-// multiplier is 2^64 divided by the golden ratio, made odd: it spreads
-// neighbouring keys evenly.
-const multiplier = 0x9e3779b97f4a7c15
+func twoThirds(places int) int { return places / 3 * 2 }
 
-func mix(x uint64) uint64 {
-	hi, lo := bits.Mul64(x^0x6a09e667f3bcc909, multiplier)
-	return hi ^ lo
+// stuck says that the table could not grow.
+func (t *table) stuck() bool { return t.limit == len(t.lines)*perLine }
+
+// The multipliers of the hash, odd so that nothing is lost: 2^64 divided by the
+// golden ratio, which spreads neighbours evenly, and a number without a pattern.
+const (
+	golden = 0x9e3779b97f4a7c15
+	mixer  = 0xd6e8feb86659fd93
+)
+
+// home is the number of the line where key belongs. Multiplying carries every
+// bit upwards, so the bytes are turned round in between, and the bits taken are
+// from the middle, where all others have come by.
+func (t *table) home(key addr) int {
+	h := bits.ReverseBytes64((uint64(key)^t.seed)*golden) * mixer
+	return int(h>>32) & (len(t.lines) - 1)
 }
 
-// home is the line where key belongs.
-func (t *table) home(key uint64) int {
-	hi, lo := bits.Mul64(key^t.seed, multiplier)
-	return int((hi ^ lo) >> t.shift)
+// next is the line behind the line at.
+func (t *table) next(at int) *line { return &t.lines[(at+1)&(len(t.lines)-1)] }
+
+// match is the place of key in the line, if it is there at all: the caller looks.
+// It takes no branch, for where in its line a key stands is past predicting.
+func (l *line) match(key addr) int {
+	second, third := 0, 0
+	if l.key[1] == key {
+		second = 1
+	}
+	if l.key[2] == key {
+		third = 1
+	}
+	return second + third*2
 }
 
 // find returns the line and the place in it of key, or nil.
-func (t *table) find(key uint64) (*line, int) {
+func (t *table) find(key addr) (*line, int) {
 	at := t.home(key)
 	for range maxProbe {
 		l := &t.lines[at]
-		switch key {
-		case l.key[0]:
-			return l, 0
-		case l.key[1]:
-			return l, 1
-		case l.key[2]:
-			return l, 2
+		if i := l.match(key); l.key[i] == key {
+			return l, i
 		}
 		if l.key[perLine-1] == 0 {
-			return nil, 0
+			break
 		}
 		at = (at + 1) & (len(t.lines) - 1)
 	}
@@ -270,7 +305,7 @@ func (t *table) find(key uint64) (*line, int) {
 }
 
 // locate is find with the number of the line, -1 if key is not there.
-func (t *table) locate(key uint64) (at, i int) {
+func (t *table) locate(key addr) (at, i int) {
 	at = t.home(key)
 	for range maxProbe {
 		l := &t.lines[at]
@@ -285,43 +320,43 @@ func (t *table) locate(key uint64) (at, i int) {
 }
 
 // set enters key, over what was there for it.
-func (t *table) set(key uint64, p Port, flags uint8) error {
+func (t *table) set(key addr, w what) error {
 	l, i := t.find(key)
 	if l == nil {
-		if !t.insert(key, p, flags, 0) {
+		if !t.insert(key, w, 0) {
 			return ErrFull
 		}
 		return nil
 	}
-	if l.flags[i]&learned != 0 {
+	if l.what[i]&learned != 0 {
 		t.learned--
 	}
-	l.port[i], l.flags[i] = uint16(p), flags
+	l.what[i] = w
 	return nil
 }
 
 // insert enters key, which must not be there, and says whether it could.
-func (t *table) insert(key uint64, p Port, flags uint8, now sim.Time) bool {
+func (t *table) insert(key addr, w what, now sim.Time) bool {
 	if t.n >= t.limit {
 		t.grow()
 	}
-	for !t.place(key, p, flags, now) {
-		// No room within reach. In a crowded table that is chance; in an
-		// empty one somebody chose the addresses.
-		if t.n < len(t.lines)*perLine/4 || !t.grow() {
+	for !t.place(key, w, now) {
+		// No room within reach. In a crowded table that may be chance; in one
+		// that is not half full somebody chose the addresses.
+		if t.n < len(t.lines)*perLine/2 || !t.grow() {
 			return false
 		}
 	}
 	return true
 }
 
-func (t *table) place(key uint64, p Port, flags uint8, updated sim.Time) bool {
+func (t *table) place(key addr, w what, updated sim.Time) bool {
 	at := t.home(key)
 	for range maxProbe {
 		if l := &t.lines[at]; l.key[perLine-1] == 0 {
-			l.put(l.used(), key, p, flags, updated)
+			l.put(l.used(), key, w, updated)
 			t.n++
-			if flags&learned != 0 {
+			if w&learned != 0 {
 				t.learned++
 			}
 			return true
@@ -335,7 +370,7 @@ func (t *table) place(key uint64, p Port, flags uint8, updated sim.Time) bool {
 // may find no room within reach in the new one either. Then it stays as it is
 // and does not try again.
 func (t *table) grow() bool {
-	if t.limit == len(t.lines)*perLine {
+	if t.stuck() {
 		return false
 	}
 	next := *t
@@ -343,7 +378,7 @@ func (t *table) grow() bool {
 	for at := range t.lines {
 		l := &t.lines[at]
 		for i := range l.used() {
-			if !next.place(l.key[i], Port(l.port[i]), l.flags[i], l.updated[i]) {
+			if !next.place(l.key[i], l.what[i], l.updated[i]) {
 				t.limit = len(t.lines) * perLine
 				return false
 			}
@@ -358,14 +393,14 @@ func (t *table) grow() bool {
 // to go on from it.
 func (t *table) remove(at, i int) {
 	t.n--
-	if t.lines[at].flags[i]&learned != 0 {
+	if t.lines[at].what[i]&learned != 0 {
 		t.learned--
 	}
 	for {
 		l := &t.lines[at]
 		last := l.used() - 1
 		l.move(i, l, last)
-		l.put(last, 0, 0, 0, 0)
+		l.put(last, 0, 0, 0)
 		if last < perLine-1 {
 			return
 		}
@@ -408,5 +443,8 @@ func (t *table) sweep(drop func(l *line, i int) bool) {
 				i++
 			}
 		}
+	}
+	if t.stuck() && t.n < t.limit/2 {
+		t.limit = twoThirds(t.limit)
 	}
 }

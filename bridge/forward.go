@@ -2,69 +2,54 @@ package bridge
 
 import "ringside/cost"
 
-// forward finds the way to dst for a frame that came in by the port in, and
-// completes v with it.
-func (b *Bridge) forward(in Port, dst addr, v Verdict) Verdict {
-	p := &b.ports[in]
-	v.Up = b.cfg.Promisc && in != Local
+// forward finds the way to dst for a frame from the port in. What was done so
+// far is in did, and Up there says that the frame goes up whatever its address.
+func (b *Bridge) forward(p *port, in Port, dst addr, did Work) Verdict {
 	if dst&groupBit != 0 {
-		v.Up = in != Local
-		return b.flood(p, in, v)
+		did.Up = in != Local
+		return b.flood(p, in, did)
 	}
-	v.Looked = true
+	did.Looked = true
 	l, i := b.fdb.find(dst)
 	if l == nil {
-		return b.flood(p, in, v)
+		return b.flood(p, in, did)
 	}
-	to := Port(l.port[i])
-	if l.flags[i]&local != 0 && in != Local {
-		v.Action, v.Up = Up, true
-		b.ports[Local].stats.Tx++
-		return v
+	v := Verdict{Action: Up, Work: did}
+	w := l.what[i]
+	switch to := w.port(); {
+	case w&local != 0 && in != Local:
+		v.Up = true
+	case to != in && to != Local:
+		b.ports[to].Tx++
+		v.Action, v.Out = Forward, b.ports[to].self[:]
+	case !v.Up:
+		p.Drops++
+		v.Action, v.Reason = Drop, cost.RSSamePort
 	}
-	if to == in || to == Local {
-		v.Reason = cost.RSSamePort
-		return b.undelivered(p, v)
-	}
-	b.ports[to].stats.Tx++
-	v.Action, v.Out = Forward, b.ids[to:to+1:to+1]
 	if v.Up {
-		b.ports[Local].stats.Tx++
+		b.ports[Local].Tx++
 	}
 	return v
 }
 
-// undelivered ends a frame that no port takes: it goes up if it may, or dies for
-// v.Reason.
-func (b *Bridge) undelivered(p *port, v Verdict) Verdict {
-	if !v.Up {
-		return p.drop(v)
-	}
-	v.Action, v.Reason = Up, cost.NotDropped
-	b.ports[Local].stats.Tx++
-	return v
-}
-
-// flood sends a frame to every port but its own. The list is made anew for each
-// frame: it is as long as what the caller has to do with it.
-func (b *Bridge) flood(p *port, in Port, v Verdict) Verdict {
-	v.Flooded = true
-	v.Out = b.members
+// flood sends a frame to every port but its own, and up if so said. The list is
+// made anew for each frame: it is as long as what the caller has to do with it.
+func (b *Bridge) flood(p *port, in Port, did Work) Verdict {
+	v := Verdict{Out: b.members, Action: Flood, Work: did}
 	if in != Local {
 		v.Out = b.scratch[:len(b.members)-1]
 		copy(v.Out, b.members[:p.index])
 		copy(v.Out[p.index:], b.members[p.index+1:])
 	}
-	if len(v.Out) == 0 {
-		v.Reason = cost.NoTxTarget
-		return b.undelivered(p, v)
-	}
 	for _, to := range v.Out {
-		b.ports[to].stats.Tx++
+		b.ports[to].Tx++
 	}
-	v.Action = Flood
-	if v.Up {
-		b.ports[Local].stats.Tx++
+	switch {
+	case v.Up:
+		b.ports[Local].Tx++
+	case len(v.Out) == 0:
+		p.Drops++
+		v.Action, v.Reason = Drop, cost.NoTxTarget
 	}
 	return v
 }

@@ -31,26 +31,44 @@ func (m MAC) Group() bool { return m[0]&1 != 0 }
 // Station says that the address can be that of a station: not a group, not zero.
 func (m MAC) Station() bool { return !m.Group() && m != MAC{} }
 
-// An addr is an address in the low 48 bits, its first byte lowest, as a frame's
-// bytes are when they are loaded in one go. The VLAN of a table key stands above.
-type addr = uint64
+// An addr is an address as a key of the table: the first byte lowest, as a
+// frame's bytes are when they are loaded in one go, the VLAN from bit 48 up, and
+// bit 63 set, so that none is zero.
+type addr uint64
 
 const (
-	addrMask  addr = 1<<48 - 1
-	groupBit  addr = 1
-	broadcast addr = addrMask
-	// reserved is 01:80:c2:00:00:00; the reserved addresses differ from it in
+	addrMask = 1<<48 - 1
+	isKey    = 1 << 63
+	groupBit = 1
+	// reserved is 01:80:c2:00:00:00, from which the reserved addresses differ in
 	// the low four bits of the last byte.
-	reserved     addr = 0xc28001
-	reservedBits addr = 0x0f << 40
+	reserved = isKey | 0xc28001
 )
 
-func (m MAC) addr() addr {
-	return addr(binary.LittleEndian.Uint32(m[:])) | addr(binary.LittleEndian.Uint16(m[4:]))<<32
+// addresses is the destination and the source of a frame, which must have both.
+func addresses(frame []byte) (dst, src addr) {
+	_ = frame[headerLen-1]
+	dst = addr(binary.LittleEndian.Uint64(frame)&addrMask | isKey)
+	src = addr(binary.LittleEndian.Uint64(frame[4:])>>16 | isKey)
+	return dst, src
 }
 
-func macOf(a addr) (m MAC) {
+func (m MAC) addr() addr {
+	return addr(binary.LittleEndian.Uint32(m[:])) | addr(binary.LittleEndian.Uint16(m[4:]))<<32 | isKey
+}
+
+func (a addr) mac() (m MAC) {
 	binary.LittleEndian.PutUint32(m[:], uint32(a))
 	binary.LittleEndian.PutUint16(m[4:], uint16(a>>32))
 	return m
+}
+
+func (a addr) vlan() uint16 { return uint16(a>>48) & 0xfff }
+
+// station is MAC.Station.
+func station(a addr) bool { return a&groupBit == 0 && a&addrMask != 0 }
+
+// isReserved says that a is 01:80:c2:00:00:0n, and n.
+func isReserved(a addr) (n uint8, ok bool) {
+	return uint8(a >> 40), a&^(0x0f<<40) == reserved
 }

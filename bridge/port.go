@@ -3,6 +3,8 @@ package bridge
 import (
 	"fmt"
 	"slices"
+
+	"ringside/cost"
 )
 
 // A Port is the number of a port. Numbers of removed ports are given out again,
@@ -34,16 +36,22 @@ type PortStats struct {
 	Rx, Tx, Drops uint64
 }
 
+// A port is what Handle needs of a port, in 40 bytes.
 type port struct {
-	stats PortStats
-	index int32 // in Bridge.members
-	live  bool
-	PortConfig
+	PortStats
+	self  [1]Port // its own number, as the list of ports of a frame that leaves by it
+	index int32   // in Bridge.members
+	tag   what    // what the entry of a station that stays on this port compares to
+	gone  bool
+	deaf  bool // learns nothing
 }
 
-func (p *port) drop(v Verdict) Verdict {
-	p.stats.Drops++
-	return v
+// noTag is like no entry: the frame goes the whole way.
+const noTag = ^what(0)
+
+func (p *port) drop(why cost.DropReason) Verdict {
+	p.Drops++
+	return Verdict{Reason: why}
 }
 
 // AddPort adds a port and returns its number, the lowest that is free.
@@ -51,14 +59,14 @@ func (b *Bridge) AddPort(cfg PortConfig) (Port, error) {
 	if cfg.MAC != (MAC{}) && cfg.MAC.Group() {
 		return 0, fmt.Errorf("bridge: port %s: %w: %v", cfg.Name, ErrAddress, cfg.MAC)
 	}
-	n := 1 + slices.IndexFunc(b.ports[1:], func(p port) bool { return !p.live })
+	n := 1 + slices.IndexFunc(b.ports[1:], func(p port) bool { return p.gone })
 	if n == 0 {
 		if n = len(b.ports); n > MaxPorts {
 			return 0, fmt.Errorf("bridge: port %s: %w: %d ports is the most", cfg.Name, ErrFull, MaxPorts)
 		}
-		b.ports = append(b.ports, port{})
-		b.ids = append(b.ids, Port(n))
-		b.scratch = make([]Port, len(b.ids))
+		b.ports = append(b.ports, port{gone: true, tag: noTag})
+		b.names = append(b.names, PortConfig{})
+		b.scratch = make([]Port, len(b.ports))
 	}
 	p := Port(n)
 	if cfg.MAC != (MAC{}) {
@@ -66,7 +74,13 @@ func (b *Bridge) AddPort(cfg PortConfig) (Port, error) {
 			return 0, fmt.Errorf("bridge: port %s: %w", cfg.Name, err)
 		}
 	}
-	b.ports[p] = port{PortConfig: cfg, live: true}
+	b.names[p] = cfg
+	deaf := cfg.NoLearning || b.cfg.Ageing == Hub
+	tag := p.with(0)
+	if deaf || b.cfg.Promisc {
+		tag = noTag
+	}
+	b.ports[p] = port{self: [1]Port{p}, tag: tag, deaf: deaf}
 	i, _ := slices.BinarySearch(b.members, p)
 	b.members = slices.Insert(b.members, i, p)
 	b.reindex()
@@ -79,7 +93,8 @@ func (b *Bridge) RemovePort(p Port) error {
 	if p == Local || !b.has(p) {
 		return fmt.Errorf("bridge: %w: %d", ErrNoPort, p)
 	}
-	b.ports[p] = port{}
+	b.ports[p] = port{gone: true, tag: noTag}
+	b.names[p] = PortConfig{}
 	i, _ := slices.BinarySearch(b.members, p)
 	b.members = slices.Delete(b.members, i, i+1)
 	b.reindex()
@@ -95,7 +110,7 @@ func (b *Bridge) PortConfig(p Port) PortConfig {
 	if !b.has(p) {
 		return PortConfig{}
 	}
-	return b.ports[p].PortConfig
+	return b.names[p]
 }
 
 // PortStats is the counters of the port p since it was added.
@@ -103,10 +118,10 @@ func (b *Bridge) PortStats(p Port) PortStats {
 	if !b.has(p) {
 		return PortStats{}
 	}
-	return b.ports[p].stats
+	return b.ports[p].PortStats
 }
 
-func (b *Bridge) has(p Port) bool { return uint(p) < uint(len(b.ports)) && b.ports[p].live }
+func (b *Bridge) has(p Port) bool { return uint(p) < uint(len(b.ports)) && !b.ports[p].gone }
 
 func (b *Bridge) reindex() {
 	for i, p := range b.members {
