@@ -9,7 +9,7 @@ import "math/bits"
 type Clock struct {
 	meter *uint64 // thousandths of a cycle charged so far; the ledger moves it
 	scale uint64  // picoseconds in a thousandth of a cycle, times 2^32
-	start Time    // when the present stretch of work began
+	start Time    // when the present stretch of work began, without a pause since
 	mark  uint64  // the meter at that moment
 }
 
@@ -20,7 +20,8 @@ func NewClock(hz uint64, meter *uint64) Clock {
 }
 
 // Scale is the length of a thousandth of a cycle at hz cycles a second, in
-// units of 2^-32 ps. It panics below 1 MHz, where the value would not fit.
+// units of 2^-32 ps, rounded down: at 3.6 GHz a CPU is fast by 0.1 ns a second.
+// It panics below 1 MHz, where spans of some days would not fit.
 func Scale(hz uint64) uint64 {
 	if hz < 1e6 {
 		panic("sim: a CPU clock below 1 MHz")
@@ -28,7 +29,8 @@ func Scale(hz uint64) uint64 {
 	return 1e9 << 32 / hz
 }
 
-// Span is how long n thousandths of a cycle last at that scale.
+// Span is how long n thousandths of a cycle last at that scale, rounded down to a
+// picosecond. It must be less than Never.
 func Span(n, scale uint64) Time {
 	hi, lo := bits.Mul64(n, scale)
 	return Time(hi<<32 | lo>>32)
@@ -38,10 +40,11 @@ func Span(n, scale uint64) Time {
 func (c *Clock) Now() Time { return c.start + Span(*c.meter-c.mark, c.scale) }
 
 // Begin says that the CPU takes up work at the time at, or as soon as it is
-// done with what it has, and returns that moment.
+// done with what it has, and returns that moment. A CPU that goes on without a
+// pause keeps its beginning, so that rounding to picoseconds does not add up.
 func (c *Clock) Begin(at Time) Time {
-	if now := c.Now(); now > at {
-		at = now
+	if now := c.Now(); now >= at {
+		return now
 	}
 	c.start, c.mark = at, *c.meter
 	return at
