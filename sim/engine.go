@@ -186,11 +186,11 @@ func (e *Engine) RunToIdle() error {
 }
 
 // RunUntil runs every event of a time up to and including end, then sets the
-// clock to end. It returns the failure, if any.
+// clock to end, unless that is Never. It returns the failure, if any.
 func (e *Engine) RunUntil(end Time) error {
 	for e.Next() <= end && e.Step() {
 	}
-	if e.err == nil && e.now < end {
+	if e.err == nil && e.now < end && end != Never {
 		e.now = end
 	}
 	return e.err

@@ -24,10 +24,13 @@ const (
 const Never Time = math.MaxInt64
 
 // FromDuration converts a wall-clock span to virtual time. Spans beyond 106
-// days give Never.
+// days give Never, or -Never before the beginning.
 func FromDuration(d time.Duration) Time {
-	if d > time.Duration(Never/Nanosecond) {
+	switch {
+	case d > time.Duration(Never/Nanosecond):
 		return Never
+	case d < -time.Duration(Never/Nanosecond):
+		return -Never
 	}
 	return Time(d) * Nanosecond
 }
@@ -47,6 +50,8 @@ func (t Time) String() string {
 	switch {
 	case t == Never:
 		return "never"
+	case t <= -Never: // the earliest time has no opposite
+		return "-never"
 	case t < 0:
 		return "-" + (-t).String()
 	case t < Nanosecond:
