@@ -103,32 +103,42 @@ func (m *Memory) Alloc(order int) (Addr, error) {
 	return Addr(p) * PageSize, nil
 }
 
-// Order is the order of the smallest block that holds n bytes.
+// Order is the order of the smallest block that holds n bytes. Where no block is
+// large enough, it is one that Alloc refuses.
 func Order(n int) int {
 	order := 0
-	for PageSize<<order < n {
+	for order <= maxOrder && PageSize<<order < n {
 		order++
 	}
 	return order
 }
 
-// Hold adds a holder to the block that begins at a.
-func (m *Memory) Hold(a Addr) { m.refs[a/PageSize]++ }
+// Hold adds a holder to the block that begins at a. Holding what nobody holds is
+// a bug of the caller and panics: the block may be another's by now.
+func (m *Memory) Hold(a Addr) {
+	p := a / PageSize
+	if m.refs[p] == 0 {
+		misused(a, "held while it is free")
+	}
+	m.refs[p]++
+}
 
 // Release takes a holder away from the block that begins at a; the last one
 // frees it. Releasing what nobody holds is a bug of the caller and panics.
 func (m *Memory) Release(a Addr) {
-	p := uint32(a / PageSize)
-	m.refs[p]--
-	switch {
-	case m.refs[p] == 0:
+	p := a / PageSize
+	switch m.refs[p] {
+	case 0:
+		misused(a, "released more often than held")
+	case 1:
 		order := m.order[p]
-		m.free[order] = append(m.free[order], p)
+		m.free[order] = append(m.free[order], uint32(p))
 		m.inUse -= 1 << order
-	case m.refs[p] < 0:
-		panic(fmt.Sprintf("mem: block at %#x released more often than held", uint64(a)))
 	}
+	m.refs[p]--
 }
+
+func misused(a Addr, how string) { panic(fmt.Sprintf("mem: block at %#x %s", uint64(a), how)) }
 
 // Holders is the number of holders of the block that begins at a.
 func (m *Memory) Holders(a Addr) int { return int(m.refs[a/PageSize]) }
