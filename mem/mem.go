@@ -116,11 +116,11 @@ func Order(n int) int {
 // Hold adds a holder to the block that begins at a. Holding what nobody holds is
 // a bug of the caller and panics: the block may be another's by now.
 func (m *Memory) Hold(a Addr) {
-	p := a / PageSize
-	if m.refs[p] == 0 {
+	refs := &m.refs[a/PageSize]
+	if *refs == 0 {
 		misused(a, "held while it is free")
 	}
-	m.refs[p]++
+	*refs++
 }
 
 // Release takes a holder away from the block that begins at a; the last one
@@ -138,6 +138,7 @@ func (m *Memory) Release(a Addr) {
 	m.refs[p]--
 }
 
+//go:noinline // so that Hold can be inlined
 func misused(a Addr, how string) { panic(fmt.Sprintf("mem: block at %#x %s", uint64(a), how)) }
 
 // Holders is the number of holders of the block that begins at a.
