@@ -358,9 +358,7 @@ func (d *driver) stalled() (found []string) {
 	for i, n := range d.napi {
 		q := d.rx[i]
 		if q.desc(q.nextToClean).Done() && n.state == napiIdle {
-			for _, s := range d.dev.Stalls() {
-				found = append(found, fmt.Sprintf("%s: %v; NAPI is %v, descriptor %d is done", d.name, s, n.state, q.nextToClean))
-			}
+			found = append(found, fmt.Sprintf("%s: queue %d: descriptor %d is done, NAPI is %v", d.name, i, q.nextToClean, n.state))
 		}
 	}
 	return found

@@ -9,7 +9,6 @@ import (
 	"ringside/cost"
 	"ringside/internal/histogram"
 	"ringside/mem"
-	"ringside/nic"
 	"ringside/sim"
 	"ringside/syscall"
 	"ringside/trace"

@@ -25,7 +25,7 @@ func (k *Kernel) receive(c *CPU, in bridge.Port, list []*skb) {
 	c.each(cost.BrHandleFrame, list)
 	for _, s := range list {
 		v := k.br.Handle(in, s.data, c.clock.Now())
-		if v.Finish {
+		if v.Finished() {
 			c.one(cost.BrHandleFrameFinish, s, 0, "")
 		}
 		k.learned(c, s, v.Learned)
@@ -49,7 +49,7 @@ func (k *Kernel) decided(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) {
 	if v.Looked {
 		c.one(cost.BrFdbFind, s, 0, "")
 	}
-	if v.Flooded {
+	if v.Flooded() {
 		c.one(cost.BrFlood, s, 0, "")
 	}
 	if k.sink != nil {

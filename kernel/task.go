@@ -19,6 +19,7 @@ type task struct {
 	stop   func()
 	yield  func(struct{}) bool
 	asleep bool
+	caught sim.Time // the time at which it has let everybody else go first
 	wakeAt sim.Time // when not 0: already woken, for that time, before it slept
 	killed bool
 	done   bool
@@ -28,18 +29,32 @@ type task struct {
 // killed is what unwinds a program whose machine is switched off.
 type killed struct{}
 
-// Spawn starts a process named name on the CPU cpu with the private memory m;
-// program is what it runs and may use only the system calls of its task. Id
-// tells guests apart in traces.
-func (k *Kernel) Spawn(name string, id int32, cpu int, m *mem.Memory, program func(*syscall.Task) error) error {
-	if cpu < 0 || cpu >= len(k.cpus) {
-		return fmt.Errorf("kernel: %s wants CPU %d, and there are %d", name, cpu, len(k.cpus))
+// A Process is what Spawn starts.
+type Process struct {
+	Name    string
+	ID      int32 // tells guests apart in traces
+	CPU     int
+	Memory  *mem.Memory               // private
+	Inherit []string                  // devices it finds open, as descriptors 0, 1, …
+	Program func(*syscall.Task) error // may use only the system calls of its task
+}
+
+// Spawn starts a process: it runs as soon as its CPU has time.
+func (k *Kernel) Spawn(p Process) error {
+	name, program := p.Name, p.Program
+	if p.CPU < 0 || p.CPU >= len(k.cpus) {
+		return fmt.Errorf("kernel: %s wants CPU %d, and there are %d", name, p.CPU, len(k.cpus))
 	}
-	c := k.cpus[cpu]
+	c := k.cpus[p.CPU]
 	t := &task{cpu: c}
-	t.Task = syscall.NewTask(name, id, m, syscall.Host{
+	t.Task = syscall.NewTask(name, p.ID, p.Memory, syscall.Host{
 		Devices: k, Scheduler: (*scheduler)(t), Account: c.acct, Clock: &c.clock, Contended: &c.contended,
 	})
+	for _, dev := range p.Inherit {
+		if _, errno := t.Inherit(dev, syscall.ReadWrite); errno != syscall.OK {
+			return fmt.Errorf("kernel: %s: open %s: %w", name, dev, errno)
+		}
+	}
 	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
 		defer func() {
@@ -94,12 +109,16 @@ func (t *task) Fire(now sim.Time) { t.wake(now) }
 // scheduler is a task as its system calls see it.
 type scheduler task
 
-// CatchUp gives the CPU's time to every earlier event.
+// CatchUp lets every earlier event run first. Once is enough for one time: what
+// is armed for that time later comes later, or two tasks of one time would let
+// each other go first for ever.
 func (s *scheduler) CatchUp(*syscall.Task) bool {
 	t := (*task)(s)
-	if t.cpu.k.eng.Next() > t.cpu.clock.Now() {
+	now := t.cpu.clock.Now()
+	if t.caught == now || t.cpu.k.eng.Next() > now {
 		return false
 	}
+	t.caught = now
 	t.pause()
 	return true
 }

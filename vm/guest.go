@@ -21,7 +21,6 @@ type Config struct {
 	Program Program
 	MAC     MAC
 	Addr    netip.Addr // what Echo answers for; the zero Addr is none
-	Tap     string     // device it opens, "/dev/tap0"
 	Batch   int        // frames one Receive may fetch in one system call; 0 and 1 mean read()
 }
 
@@ -41,22 +40,17 @@ func (c Config) MemorySize() int { return max(c.Batch, 1) * bufferSize }
 type Guest struct {
 	Config
 	Task *syscall.Task // for the bare system calls
-	FD   int           // the open tap
+	FD   int           // the open tap: what the VMM handed over
 
 	msgs []syscall.Message
 	got  int // messages filled by the last batch
 	next int // of them, the next to hand out
 }
 
-// Main is a guest's life: open the tap, run the program. It is what a kernel is
-// given to spawn.
+// Main is a guest's life: it finds its tap open as descriptor 0 and runs its
+// program. It is what a kernel is given to spawn.
 func (c Config) Main(t *syscall.Task) error {
 	g := &Guest{Config: c, Task: t}
-	fd, errno := t.Open(c.Tap, syscall.ReadWrite)
-	if errno != syscall.OK {
-		return fmt.Errorf("open %s: %w", c.Tap, errno)
-	}
-	g.FD = fd
 	for i := range c.Batch {
 		g.msgs = append(g.msgs, syscall.Message{Segment: syscall.Segment{Addr: mem.Addr(i * bufferSize), Len: bufferSize}})
 	}

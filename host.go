@@ -1,0 +1,290 @@
+package ringside
+
+import (
+	"fmt"
+	"net/netip"
+
+	"ringside/bridge"
+	"ringside/cost"
+	"ringside/kernel"
+	"ringside/mem"
+	"ringside/nic"
+	"ringside/sim"
+	"ringside/trace"
+	"ringside/vm"
+)
+
+// Config describes a machine. The zero value is one NIC of 10 Gbit/s with one
+// queue of 256 descriptors that is plugged into nothing, a bridge, and no guest,
+// on the price book linux-xeon.
+type Config struct {
+	Seed uint64
+	Book *cost.Book // nil means the built-in linux-xeon
+
+	Wire    nic.Wire // what the NIC is plugged into; nil means nothing
+	LinkBPS uint64   // bits a second: 1e9, 10e9, 25e9, 40e9 or 100e9; 0 means 10e9
+	Queues  int      // of the NIC, 1 to 16; 0 means 1
+	Ring    int      // receive descriptors of each queue; 0 means 256
+	ITR     sim.Time // least gap between two interrupts of a vector, whole microseconds; NoITR for none; 0 means 50 us
+	DropEn  bool     // a queue without descriptors drops at once instead of stalling all
+	FIFO    int      // receive packet buffer of the NIC in bytes; 0 means 64 KiB
+
+	CPUs     int // 0 means one for every queue and up to four for the guests
+	VMs      []VM
+	TapQueue int // frames that wait for a guest; 0 means 1000
+
+	Ageing     sim.Time // of the bridge's entries; 0 means 300 s
+	MaxLearned int      // bound of the forwarding database; 0 means the bridge's default
+	Host       HostStack
+
+	RAM  int        // bytes of host memory; 0 means enough for the rings and some queues
+	Sink trace.Sink // watches the run; nil means nobody does
+}
+
+// NoITR as Config.ITR lets every vector interrupt as often as it can.
+const NoITR sim.Time = -1
+
+// DefaultITR is the gap between interrupts that a Config without one has: 20,000
+// a second, the bulk class of the igb driver.
+const DefaultITR = 50 * sim.Microsecond
+
+// HostStack is the host's own network stack on the bridge's local port.
+type HostStack = kernel.HostStack
+
+// A VM is one guest. Only Program is required.
+type VM struct {
+	Name    string // "" means vm0, vm1, …
+	Program vm.Program
+	MAC     vm.MAC     // the zero MAC means 02:00:00:00:01:00 and up
+	Addr    netip.Addr // what the program may answer for
+	Batch   int        // frames that one Receive may fetch in one system call
+	CPU     *int       // nil means in turn over the CPUs that serve no interrupts
+
+	// Known are addresses that the bridge sends to this guest from the start,
+	// as sticky entries: frames that come from one of them elsewhere do not move
+	// it. Without any, the bridge learns the guest when it first speaks.
+	Known []bridge.MAC
+}
+
+// A Host is the whole machine. It has one owner; no method may run beside
+// another.
+type Host struct {
+	Engine *sim.Engine
+	Memory *mem.Memory
+	NIC    *nic.NIC
+	Bridge *bridge.Bridge
+	Kernel *kernel.Kernel
+	Hash   *trace.Hash
+
+	cfg    Config
+	book   *cost.Book
+	drops  cost.Drops
+	device *cost.Account
+	wire   *plug
+	vms    []guest
+}
+
+type guest struct {
+	name string
+	port bridge.Port
+	cpu  int
+}
+
+// New builds a machine and starts its guests: they run as soon as time does.
+// Close it when it is done with.
+func New(cfg Config) (*Host, error) {
+	if err := cfg.defaults(); err != nil {
+		return nil, fmt.Errorf("ringside: %w", err)
+	}
+	h := &Host{
+		cfg: cfg, book: cfg.Book,
+		Engine: sim.NewEngine(cfg.Seed), Memory: mem.New(cfg.RAM), Hash: &trace.Hash{},
+		wire: &plug{Wire: cfg.Wire},
+	}
+	h.Engine.OnFire(func(at sim.Time, seq uint64, id uint32) {
+		h.Hash.Add(trace.Record{At: at, Kind: trace.Event, Who: id, A: seq})
+	})
+	if err := h.build(); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("ringside: %w", err)
+	}
+	return h, nil
+}
+
+func (c *Config) defaults() error {
+	if c.Book == nil {
+		b, err := cost.Open("linux-xeon")
+		if err != nil {
+			return err
+		}
+		c.Book = b
+	}
+	if c.LinkBPS == 0 {
+		c.LinkBPS = 10e9
+	}
+	c.Queues = max(c.Queues, 1)
+	if c.Ring == 0 {
+		c.Ring = 256
+	}
+	switch c.ITR {
+	case 0:
+		c.ITR = DefaultITR
+	case NoITR:
+		c.ITR = 0
+	}
+	if c.CPUs == 0 {
+		c.CPUs = c.Queues + min(len(c.VMs), 4)
+	}
+	if c.RAM == 0 {
+		c.RAM = 64<<20 + 3*c.Queues*c.Ring*2*mem.PageSize
+	}
+	if c.Host.MAC == (bridge.MAC{}) {
+		c.Host.MAC = bridge.MAC{0x02, 0, 0, 0, 0, 0xfe}
+	}
+	for i := range c.VMs {
+		v := &c.VMs[i]
+		if v.Program == nil {
+			return fmt.Errorf("VM %d has no program", i)
+		}
+		if v.Name == "" {
+			v.Name = fmt.Sprintf("vm%d", i)
+		}
+		if v.MAC == (vm.MAC{}) {
+			v.MAC = vm.MAC{0x02, 0, 0, byte(i >> 16), byte(i>>8) + 1, byte(i)}
+		}
+		if v.CPU != nil && (*v.CPU < 0 || *v.CPU >= c.CPUs) {
+			return fmt.Errorf("%s is to run on CPU %d, and there are %d", v.Name, *v.CPU, c.CPUs)
+		}
+	}
+	return nil
+}
+
+// build puts the house together from the wire inwards.
+func (h *Host) build() error {
+	c := &h.cfg
+	var err error
+	h.Bridge, err = bridge.New(bridge.Config{
+		Name: "br0", MAC: c.Host.MAC, Ageing: c.Ageing, MaxLearned: c.MaxLearned,
+		Seed: h.Engine.Rand("bridge/hash").Uint64(),
+	})
+	if err != nil {
+		return err
+	}
+	h.Kernel, err = kernel.Boot(kernel.Config{
+		Engine: h.Engine, Memory: h.Memory, Book: h.book, Hash: h.Hash, Drops: &h.drops, Bridge: h.Bridge,
+		Sink: c.Sink, CPUs: c.CPUs, Host: c.Host, TapQueue: c.TapQueue,
+	})
+	if err != nil {
+		return err
+	}
+	h.device = cost.NewAccount("eth0", h.book, true)
+	_, err = h.Kernel.AddNIC(kernel.NICConfig{Name: "eth0", Queues: c.Queues, Ring: c.Ring, ITR: c.ITR, DropEn: c.DropEn},
+		func(irq nic.IRQ) (*nic.NIC, error) {
+			var err error
+			h.NIC, err = nic.New(nic.Config{
+				Name: "eth0", Engine: h.Engine, Memory: h.Memory, Account: h.device, Drops: &h.drops, Hash: h.Hash,
+				Sink: c.Sink, Wire: h.wire, IRQ: irq, MAC: c.Host.MAC, LinkBPS: c.LinkBPS, Queues: c.Queues, FIFO: c.FIFO,
+			})
+			return h.NIC, err
+		})
+	if err != nil {
+		return err
+	}
+	for i := range c.VMs {
+		if err := h.addVM(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) addVM(i int) error {
+	v := &h.cfg.VMs[i]
+	tap := fmt.Sprintf("tap%d", i)
+	port, err := h.Kernel.AddTap(tap, int32(i))
+	if err != nil {
+		return err
+	}
+	for _, m := range v.Known {
+		if err := h.Bridge.AddStatic(m, port, true); err != nil {
+			return fmt.Errorf("%s: %w", v.Name, err)
+		}
+	}
+	cpu := 0
+	if guests := h.cfg.CPUs - h.cfg.Queues; v.CPU != nil {
+		cpu = *v.CPU
+	} else if guests > 0 {
+		cpu = h.cfg.Queues + i%guests
+	} else {
+		cpu = i % h.cfg.CPUs
+	}
+	g := vm.Config{Name: v.Name, Program: v.Program, MAC: v.MAC, Addr: v.Addr, Batch: v.Batch}
+	h.vms = append(h.vms, guest{v.Name, port, cpu})
+	return h.Kernel.Spawn(kernel.Process{
+		Name: v.Name, ID: int32(i), CPU: cpu, Memory: mem.New(g.MemorySize()),
+		Inherit: []string{"/dev/" + tap}, Program: g.Main,
+	})
+}
+
+// Run runs until the machine is at rest: nothing more comes from the wire, every
+// queue is empty, and every guest waits. Then the oracles are asked.
+func (h *Host) Run() error {
+	if err := h.Engine.RunToIdle(); err != nil {
+		return err
+	}
+	return h.check()
+}
+
+// RunUntil runs up to the time end, which may leave frames in flight, and asks
+// the oracles that hold at any time.
+func (h *Host) RunUntil(end sim.Time) error {
+	if err := h.Engine.RunUntil(end); err != nil {
+		return err
+	}
+	return h.check()
+}
+
+// check is the oracles that are on in every run: nothing is lost, rings are
+// owned by one side, nobody waits for nobody, tables keep their bounds.
+func (h *Host) check() error {
+	if err := h.Kernel.Check(); err != nil {
+		return err
+	}
+	if m, _ := h.NIC.Misuses(); len(m) > 0 {
+		return fmt.Errorf("driver misused the NIC: %v", m[0])
+	}
+	if c := h.conservation(); !c.Balanced {
+		return fmt.Errorf("frames were lost: in %d + cloned %d is not delivered %d + dropped %d + in flight %d",
+			c.In, c.Cloned, c.Delivered, c.dropped(), c.InFlight)
+	}
+	return nil
+}
+
+// Close ends the guests' programs. A Host that is closed can still report.
+func (h *Host) Close() {
+	if h.Kernel != nil {
+		h.Kernel.Close()
+	}
+}
+
+// plug is the socket between the NIC and whatever wire there is: it counts what
+// goes through.
+type plug struct {
+	nic.Wire
+	in, out uint64
+}
+
+func (p *plug) Receive(f *nic.WireFrame) bool {
+	if p.Wire == nil || !p.Wire.Receive(f) {
+		return false
+	}
+	p.in++
+	return true
+}
+
+func (p *plug) Transmit(f *nic.WireFrame) {
+	p.out++
+	if p.Wire != nil {
+		p.Wire.Transmit(f)
+	}
+}

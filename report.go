@@ -1,0 +1,237 @@
+package ringside
+
+import (
+	"fmt"
+
+	"ringside/cost"
+	"ringside/kernel"
+	"ringside/sim"
+)
+
+// ReportSchema names the shape of a Report as JSON.
+const ReportSchema = "ringside.report/1"
+
+// A Report is what a run has to say. Its JSON is stable: integers are integers,
+// maps are sorted, and nothing in it depends on the wall clock.
+type Report struct {
+	Schema       string               `json:"schema"`
+	Seed         uint64               `json:"seed"`
+	Path         string               `json:"path"`
+	Book         string               `json:"book"`
+	Hz           uint64               `json:"clock_hz"`
+	Input        *Input               `json:"input,omitempty"`
+	Conservation Conservation         `json:"conservation"`
+	Drops        []Drop               `json:"drops"`
+	VMs          []VMReport           `json:"vms"`
+	Stages       []StageReport        `json:"stages"`
+	CPUs         []CPUReport          `json:"cpus"`
+	Totals       Totals               `json:"totals"`
+	Latency      Latency              `json:"latency_ns"`
+	Softnet      []kernel.SoftnetStat `json:"softnet_stat"`
+	VirtualNs    int64                `json:"virtual_ns"`
+	Events       uint64               `json:"events"`
+	TraceHash    string               `json:"trace_hash"`
+
+	Bill *cost.Bill `json:"-"`
+}
+
+// Input is what was replayed.
+type Input struct {
+	File     string            `json:"file"`
+	Frames   uint64            `json:"frames"` // put on the wire, over all loops
+	Bytes    uint64            `json:"bytes"`
+	Skipped  map[string]uint64 `json:"skipped"`            // read and not put on the wire, by reason
+	Adjusted map[string]uint64 `json:"adjusted,omitempty"` // put on the wire with a change, by reason
+	Mapping  []Mapped          `json:"mapping"`            // which address went to which VM
+	Unmapped uint64            `json:"unmapped"`           // frames to addresses that no VM has
+	Groups   uint64            `json:"groups"`             // frames to broadcast and multicast addresses
+}
+
+// Mapped is one destination address and its VM.
+type Mapped struct {
+	MAC    string `json:"mac"`
+	VM     string `json:"vm"`
+	Frames uint64 `json:"frames"`
+}
+
+// Conservation is the account of frames: In + Cloned = Delivered + Dropped +
+// InFlight.
+type Conservation struct {
+	In        uint64            `json:"in"` // from the wire, guests and the host's stack
+	Cloned    uint64            `json:"cloned"`
+	Delivered uint64            `json:"delivered"`
+	Dropped   map[string]uint64 `json:"dropped"`
+	InFlight  uint64            `json:"in_flight"`
+	Balanced  bool              `json:"balanced"`
+
+	FromWire uint64 `json:"from_wire"`
+	Own      uint64 `json:"own"`
+	ToVMs    uint64 `json:"to_vms"`
+	ToHost   uint64 `json:"to_host"`
+	ToWire   uint64 `json:"to_wire"`
+}
+
+func (c *Conservation) dropped() (n uint64) {
+	for _, v := range c.Dropped {
+		n += v
+	}
+	return n
+}
+
+// A Drop is how many frames died at one place for one reason.
+type Drop struct {
+	Stage  string `json:"stage"`
+	Reason string `json:"reason"`
+	Linux  bool   `json:"linux"` // the reason is one of Linux's
+	Frames uint64 `json:"frames"`
+	Says   string `json:"says"`
+}
+
+// A VMReport is what one guest got and sent.
+type VMReport struct {
+	Name      string `json:"name"`
+	Frames    uint64 `json:"frames"`
+	Bytes     uint64 `json:"bytes"`
+	Truncated uint64 `json:"truncated,omitempty"`
+	Sent      uint64 `json:"sent"`
+	SentBytes uint64 `json:"sent_bytes"`
+	CPU       int    `json:"cpu"`
+}
+
+// A StageReport is one stage's part of the bill.
+type StageReport struct {
+	Stage  string              `json:"stage"`
+	Frames uint64              `json:"frames"`
+	Cycles uint64              `json:"cycles"`
+	Ops    map[string]OpReport `json:"ops"`
+}
+
+// An OpReport is one operation's line.
+type OpReport struct {
+	Count    uint64 `json:"count"`
+	Cycles   uint64 `json:"cycles"`
+	Bytes    uint64 `json:"bytes"`
+	DeviceNs uint64 `json:"device_ns,omitempty"` // time of a device, which costs no cycles
+}
+
+// A CPUReport is how busy one CPU was.
+type CPUReport struct {
+	Name   string `json:"name"`
+	Cycles uint64 `json:"cycles"`
+	BusyNs int64  `json:"busy_ns"`
+}
+
+// Totals are the bill in one line.
+type Totals struct {
+	Cycles          uint64  `json:"cycles"`
+	CyclesPerFrame  float64 `json:"cycles_per_frame"` // for every frame that came in
+	Interrupts      uint64  `json:"interrupts"`
+	Polls           uint64  `json:"polls"`
+	Syscalls        uint64  `json:"syscalls"`
+	ContextSwitches uint64  `json:"context_switches"`
+	Copies          uint64  `json:"copies"`
+	BytesCopied     uint64  `json:"bytes_copied"`
+}
+
+// Latency is how long frames took into their guests, in nanoseconds.
+type Latency struct {
+	Min  int64 `json:"min"`
+	P50  int64 `json:"p50"`
+	P90  int64 `json:"p90"`
+	P99  int64 `json:"p99"`
+	P999 int64 `json:"p999"`
+	Max  int64 `json:"max"`
+}
+
+// Bill is the ledger so far.
+func (h *Host) Bill() *cost.Bill {
+	return cost.Sum(h.book, append([]*cost.Account{h.device}, h.Kernel.Accounts()...)...)
+}
+
+// Report sums the run up.
+func (h *Host) Report() *Report {
+	bill := h.Bill()
+	r := &Report{
+		Schema: ReportSchema, Seed: h.cfg.Seed, Path: "native", Book: h.book.Name, Hz: h.book.Hz,
+		Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
+		Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Engine.Now().Nanoseconds(),
+		Events: h.Engine.Fired(), TraceHash: h.Hash.String(),
+	}
+	for s := cost.Stage(0); s < cost.NumStages; s++ {
+		r.Stages = append(r.Stages, stageReport(bill, s))
+	}
+	for i, a := range h.Kernel.Accounts() {
+		share := bill.CPUs[i+1]
+		r.CPUs = append(r.CPUs, CPUReport{share.Name, share.Cycles, sim.Span(a.Ticks(), sim.Scale(h.book.Hz)).Nanoseconds()})
+	}
+	copies, bytes := bill.Copied()
+	r.Totals = Totals{
+		Cycles: bill.Cycles(), Interrupts: bill.Count(cost.HardIRQ), Polls: bill.Count(cost.NAPIPoll),
+		Syscalls: bill.Count(cost.SyscallEnter), ContextSwitches: bill.Count(cost.ContextSwitch),
+		Copies: copies, BytesCopied: bytes,
+	}
+	if n := r.Conservation.In; n > 0 {
+		r.Totals.CyclesPerFrame = float64(r.Totals.Cycles*100/n) / 100
+	}
+	l := &h.Kernel.Latency
+	r.Latency = Latency{
+		l.Min().Nanoseconds(), l.Quantile(500).Nanoseconds(), l.Quantile(900).Nanoseconds(),
+		l.Quantile(990).Nanoseconds(), l.Quantile(999).Nanoseconds(), l.Max().Nanoseconds(),
+	}
+	return r
+}
+
+func stageReport(b *cost.Bill, s cost.Stage) StageReport {
+	r := StageReport{Stage: s.String(), Frames: b.Frames[s], Cycles: b.StageCycles(s), Ops: map[string]OpReport{}}
+	for o, l := range b.Ops[s] {
+		if l.Count > 0 {
+			r.Ops[cost.Op(o).String()] = OpReport{l.Count, l.Cycles(), l.Bytes, l.Picoseconds / 1000}
+		}
+	}
+	return r
+}
+
+func (h *Host) conservation() Conservation {
+	f := h.Kernel.Flow()
+	c := Conservation{
+		FromWire: h.wire.in, Own: f.Own, Cloned: f.Cloned,
+		ToVMs: f.ToVMs, ToHost: f.ToHost, ToWire: h.wire.out,
+		Dropped: map[string]uint64{}, InFlight: h.NIC.InFlight() + h.Kernel.InFlight(),
+	}
+	c.In = c.FromWire + c.Own
+	c.Delivered = c.ToVMs + c.ToHost + c.ToWire
+	for r, n := range h.drops.ByReason() {
+		if n > 0 {
+			c.Dropped[cost.DropReason(r).String()] = n
+		}
+	}
+	c.Balanced = c.In+c.Cloned == c.Delivered+h.drops.Total()+c.InFlight
+	return c
+}
+
+func (h *Host) dropList() []Drop {
+	list := []Drop{}
+	for s := range h.drops {
+		for r, n := range h.drops[s] {
+			if n > 0 {
+				why := cost.DropReason(r)
+				list = append(list, Drop{cost.Stage(s).String(), why.String(), why.Linux(), n, why.Says()})
+			}
+		}
+	}
+	return list
+}
+
+func (h *Host) vmReports() []VMReport {
+	list := []VMReport{}
+	for i, st := range h.Kernel.TapStats() {
+		g := h.vms[i]
+		list = append(list, VMReport{g.name, st.RxFrames, st.RxBytes, st.Truncated, st.TxFrames, st.TxBytes, g.cpu})
+	}
+	return list
+}
+
+// String is the report's first words, for logs.
+func (r *Report) String() string {
+	return fmt.Sprintf("%d in, %d delivered, %d cycles, %s", r.Conservation.In, r.Conservation.Delivered, r.Totals.Cycles, r.TraceHash)
+}
