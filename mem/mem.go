@@ -118,7 +118,7 @@ func Order(n int) int {
 func (m *Memory) Hold(a Addr) {
 	refs := &m.refs[a/PageSize]
 	if *refs == 0 {
-		misused(a, "held while it is free")
+		heldFree(a)
 	}
 	*refs++
 }
@@ -129,7 +129,7 @@ func (m *Memory) Release(a Addr) {
 	p := a / PageSize
 	switch m.refs[p] {
 	case 0:
-		misused(a, "released more often than held")
+		panic(fmt.Sprintf("mem: block at %#x released more often than held", uint64(a)))
 	case 1:
 		order := m.order[p]
 		m.free[order] = append(m.free[order], uint32(p))
@@ -139,7 +139,7 @@ func (m *Memory) Release(a Addr) {
 }
 
 //go:noinline // so that Hold can be inlined
-func misused(a Addr, how string) { panic(fmt.Sprintf("mem: block at %#x %s", uint64(a), how)) }
+func heldFree(a Addr) { panic(fmt.Sprintf("mem: block at %#x held while it is free", uint64(a))) }
 
 // Holders is the number of holders of the block that begins at a.
 func (m *Memory) Holders(a Addr) int { return int(m.refs[a/PageSize]) }
