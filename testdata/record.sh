@@ -389,7 +389,7 @@ record_dns() {
 what[http]="HTTP/1.1: a page, another on the same connection, HEAD, 404, POST of a form and of 8 KB, a page of 40 KB, a refused connection"
 how[http]="curl against a Go web server on one cable; tcpdump at the client"
 what[http-ng]="the same frames as pcapng"
-how[http-ng]="converted from \`http.pcap\` by editcap, as dumpcap would write the machine's name and processor into the file"
+how[http-ng]="converted from \`http.pcap\` by editcap, as dumpcap would write the names of kernel and processor into the file"
 record_http() {
 	pair 1500
 	serve h12 ready "$tmp/recorder" http 192.0.2.12:80
