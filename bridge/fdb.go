@@ -219,6 +219,8 @@ func (l *line) used() int {
 	return perLine
 }
 
+func (l *line) full() bool { return l.key[perLine-1] != 0 }
+
 func (l *line) put(i int, key addr, w what, updated sim.Time) {
 	l.key[i], l.what[i], l.updated[i] = key, w, updated
 }
@@ -231,7 +233,7 @@ func (l *line) move(i int, from *line, j int) {
 // line is full stands in the next one, and so on, at most maxProbe further; all
 // lines before it are full. Deleting closes the gap, so there are no tombstones.
 // It doubles when two thirds full, which is two entries a line, and never
-// shrinks.
+// shrinks. An address that finds no room within reach is not entered.
 type table struct {
 	lines   []line
 	seed    uint64
@@ -249,13 +251,8 @@ func newTable(seed uint64) table {
 func (t *table) resize(lines int) {
 	t.lines = make([]line, lines)
 	t.n, t.learned = 0, 0
-	t.limit = twoThirds(lines * perLine)
+	t.limit = lines * perLine / 3 * 2
 }
-
-func twoThirds(places int) int { return places / 3 * 2 }
-
-// stuck says that the table could not grow.
-func (t *table) stuck() bool { return t.limit == len(t.lines)*perLine }
 
 // The multipliers of the hash, odd so that nothing is lost: 2^64 divided by the
 // golden ratio, which spreads neighbours evenly, and a number without a pattern.
@@ -296,7 +293,7 @@ func (t *table) find(key addr) (*line, int) {
 		if i := l.match(key); l.key[i] == key {
 			return l, i
 		}
-		if l.key[perLine-1] == 0 {
+		if !l.full() {
 			break
 		}
 		at = (at + 1) & (len(t.lines) - 1)
@@ -343,9 +340,10 @@ func (t *table) insert(key addr, w what, now sim.Time) bool {
 	for !t.place(key, w, now) {
 		// No room within reach. In a crowded table that may be chance; in one
 		// that is not half full somebody chose the addresses.
-		if t.n < len(t.lines)*perLine/2 || !t.grow() {
+		if t.n < len(t.lines)*perLine/2 {
 			return false
 		}
+		t.grow()
 	}
 	return true
 }
@@ -353,7 +351,7 @@ func (t *table) insert(key addr, w what, now sim.Time) bool {
 func (t *table) place(key addr, w what, updated sim.Time) bool {
 	at := t.home(key)
 	for range maxProbe {
-		if l := &t.lines[at]; l.key[perLine-1] == 0 {
+		if l := &t.lines[at]; !l.full() {
 			l.put(l.used(), key, w, updated)
 			t.n++
 			if w&learned != 0 {
@@ -366,26 +364,33 @@ func (t *table) place(key addr, w what, updated sim.Time) bool {
 	return false
 }
 
-// grow doubles the table and says whether it could: addresses chosen to collide
-// may find no room within reach in the new one either. Then it stays as it is
-// and does not try again.
-func (t *table) grow() bool {
-	if t.stuck() {
-		return false
+// grow doubles the table. The entries are carried over in the order of their
+// homes, beginning behind a gap. In that order no entry comes to stand further
+// from its home than the furthest did before, since every line has no more
+// entries to take than it had, and no more that overflow from those before it:
+// so there is always room within reach.
+func (t *table) grow() {
+	old := t.lines
+	mask := len(old) - 1
+	first := 0
+	for first < mask && old[(first-1)&mask].full() {
+		first++
 	}
-	next := *t
-	next.resize(2 * len(t.lines))
-	for at := range t.lines {
-		l := &t.lines[at]
-		for i := range l.used() {
-			if !next.place(l.key[i], l.what[i], l.updated[i]) {
-				t.limit = len(t.lines) * perLine
-				return false
+	t.resize(2 * len(old))
+	for k := range old {
+		home := (first + k) & mask
+		for d := range maxProbe {
+			l := &old[(home+d)&mask]
+			for i := range l.used() {
+				if t.home(l.key[i])&mask == home && !t.place(l.key[i], l.what[i], l.updated[i]) {
+					panic("bridge: no room in a table twice as large")
+				}
+			}
+			if !l.full() {
+				break
 			}
 		}
 	}
-	*t = next
-	return true
 }
 
 // remove takes the entry at place i of line at out, and closes the gap: the last
@@ -424,7 +429,7 @@ func (t *table) successor(at int) (from, i int) {
 				return from, i
 			}
 		}
-		if l.used() < perLine {
+		if !l.full() {
 			break
 		}
 	}
@@ -443,8 +448,5 @@ func (t *table) sweep(drop func(l *line, i int) bool) {
 				i++
 			}
 		}
-	}
-	if t.stuck() && t.n < t.limit/2 {
-		t.limit = twoThirds(t.limit)
 	}
 }
