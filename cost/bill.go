@@ -16,11 +16,13 @@ type Bill struct {
 	Book   *Book
 	Frames [NumStages]uint64
 	Ops    [NumStages][NumOps]OpLine
-	Steps  [NumSteps]Line // the same by function; Extra in thousandths of a cycle
+	Steps  [NumSteps]Line // the same by function; Extra of CPUs only, in thousandths of a cycle
 	CPUs   []CPUShare
 }
 
-// A CPUShare is one account's part of the bill.
+// A CPUShare is one account's part of the bill. Its Cycles are the sum of its own
+// lines as printed, so those of all CPUs together may differ from the bill's by
+// half a cycle a line.
 type CPUShare struct {
 	Name   string
 	Device bool
@@ -37,7 +39,9 @@ func Sum(book *Book, accounts ...*Account) *Bill {
 			l := a.lines[st]
 			b.Steps[st].Count += l.Count
 			b.Steps[st].Bytes += l.Bytes
-			b.Steps[st].Extra += l.Extra
+			if !a.device {
+				b.Steps[st].Extra += l.Extra
+			}
 			if l == (Line{}) {
 				continue
 			}
@@ -72,7 +76,9 @@ func (b *Book) expand(s Step, l Line, device bool, into *[NumOps]OpLine) {
 			line.Bytes += l.Bytes
 			line.MilliCycles += l.Bytes * p.milliPerByte
 			line.Picoseconds += l.Bytes * p.psPerByte
-			if !device {
+			if device {
+				line.Picoseconds += l.Extra
+			} else {
 				line.MilliCycles += l.Extra
 			}
 		}
