@@ -1,10 +1,13 @@
 package ringside
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/bits"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -12,6 +15,7 @@ import (
 	"ringside/internal/capture"
 	"ringside/nic"
 	"ringside/sim"
+	"ringside/trace"
 	"ringside/vm"
 )
 
@@ -29,12 +33,42 @@ type Replay struct {
 	Program vm.Program // of every guest; nil means vm.Sink
 	Map     []Mapping  // addresses of guests; nil means the most talkative destinations get one each
 
+	Batch int          // frames that a guest may fetch in one system call; 0 and 1 mean one
+	Addrs []netip.Addr // Addrs[i] is what guest i may answer for
+
 	PadTruncated bool // frames that the capture cut short are filled up with zeros instead of left out
 
+	// Until, if not 0, ends the run at that time, with whatever is in flight then.
+	Until sim.Time
+	// Grace, if not 0, is how long guests may go on after the last frame from the
+	// wire; a run that takes longer fails with ErrEndless. Two guests that send
+	// every frame back never come to rest.
+	Grace sim.Time
+
+	// Context, if not nil, stops the run when it is done.
+	Context context.Context
+	// Open, if not nil, opens a file in place of os.Open. It is called once for
+	// every reading.
+	Open func(name string) (io.ReadCloser, error)
 	// Progress, if not nil, is called now and then with the number of frames that
 	// are on the wire so far.
 	Progress func(frames uint64)
 }
+
+// ErrEndless says that guests kept frames going after Replay.Grace.
+var ErrEndless = errors.New("frames still go round")
+
+// ErrNoFrames says that captures have nothing that can go on a wire.
+var ErrNoFrames = errors.New("no frames")
+
+// An InputError is a capture that cannot be read or has nothing to replay.
+type InputError struct{ Err error }
+
+// Error says what is wrong with the capture.
+func (e *InputError) Error() string { return e.Err.Error() }
+
+// Unwrap is the reader's error, or ErrNoFrames.
+func (e *InputError) Unwrap() error { return e.Err }
 
 // A Mapping gives a destination address to a guest.
 type Mapping struct {
@@ -82,7 +116,12 @@ func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
 	}
 	defer h.Close()
 	defer w.close()
-	err = h.Run()
+	r.watch(h, w)
+	if r.Until > 0 {
+		err = h.RunUntil(r.Until)
+	} else {
+		err = h.Run()
+	}
 	if w.err != nil {
 		err = w.err
 	}
@@ -97,6 +136,35 @@ func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
 		}
 	}
 	return rep, nil
+}
+
+// watch lets the run be stopped from outside, and stops one that has no end.
+// It looks on: a run that is not stopped is the same with it and without.
+func (r *Replay) watch(h *Host, w *replayWire) {
+	if r.Context == nil && (r.Grace == 0 || r.Until > 0) {
+		return
+	}
+	h.Engine.OnFire(func(at sim.Time, seq uint64, id uint32) {
+		h.Hash.Add(trace.Record{At: at, Kind: trace.Event, Who: id, A: seq})
+		if seq&0xfff != 0 {
+			return
+		}
+		switch {
+		case r.stopped() != nil:
+			h.Engine.Fail(r.stopped())
+		case r.Grace > 0 && r.Until == 0 && w.over && at-w.pace.latest > r.Grace:
+			h.Engine.Fail(fmt.Errorf("replay: %w %v after the last one from the wire: guests that answer each other never come to rest; end the run at a time, or map fewer of them",
+				ErrEndless, r.Grace))
+		}
+	})
+}
+
+// stopped is why the run is to stop, nil if it is not.
+func (r *Replay) stopped() error {
+	if r.Context == nil || r.Context.Err() == nil {
+		return nil
+	}
+	return context.Cause(r.Context)
 }
 
 func (r *Replay) check() error {
@@ -138,7 +206,10 @@ func (r *Replay) check() error {
 func (r *Replay) guests(w *replayWire) []VM {
 	vms := make([]VM, r.VMs)
 	for i := range vms {
-		vms[i].Program = r.Program
+		vms[i].Program, vms[i].Batch = r.Program, r.Batch
+		if i < len(r.Addrs) {
+			vms[i].Addr = r.Addrs[i]
+		}
 	}
 	mapping := r.Map
 	if mapping == nil {
@@ -191,7 +262,26 @@ func (r *Replay) survey() (*survey, error) {
 			s.to[dst] = n + 1
 		}
 	}
+	if w.err == nil && s.frames == 0 {
+		w.err = r.nothing(w)
+	}
 	return s, w.err
+}
+
+// nothing is the error for captures of which no frame can go on the wire.
+func (r *Replay) nothing(w *replayWire) error {
+	var why []string
+	for _, reason := range slices.Sorted(maps.Keys(w.skipped)) {
+		why = append(why, fmt.Sprintf("%d %s", w.skipped[reason], reason))
+	}
+	what := "the capture is empty; capture again, with traffic"
+	if len(why) > 0 {
+		what = "all are left out: " + strings.Join(why, ", ")
+	}
+	if w.skipped[SkipTruncated] > 0 {
+		what += "; capture with a larger snap length, or fill up what was cut (PadTruncated)"
+	}
+	return &InputError{fmt.Errorf("%s: %w to replay: %s", strings.Join(r.Files, " "), ErrNoFrames, what)}
 }
 
 // talkative are the n destinations with the most frames, the lower address first
@@ -228,7 +318,8 @@ type replayWire struct {
 	surveying bool
 
 	rd     *capture.Reader
-	file   int // of r.Files, the one being read
+	src    io.ReadCloser // beneath rd, if Replay.Open opened it
+	file   int           // of r.Files, the one being read
 	loop   int
 	base   uint64 // added to record numbers for frame ids: files and loops before
 	seen   uint64 // the last record number of this file
@@ -236,6 +327,7 @@ type replayWire struct {
 	padded [minFrame]byte
 	filled []byte
 	err    error
+	over   bool // nothing more comes
 
 	frames, bytes     uint64
 	skipped, adjusted map[string]uint64
@@ -250,7 +342,7 @@ type replayWire struct {
 func (w *replayWire) Receive(f *nic.WireFrame) bool {
 	for w.err == nil && (w.r.Limit == 0 || w.frames < w.r.Limit) {
 		if w.rd == nil && !w.open() {
-			return false
+			break
 		}
 		rec, err := w.rd.Next()
 		if err != nil {
@@ -258,6 +350,10 @@ func (w *replayWire) Receive(f *nic.WireFrame) bool {
 			continue
 		}
 		w.seen = uint64(rec.Number)
+		if w.seen&0xfff == 0 && w.r.stopped() != nil {
+			w.err = w.r.stopped()
+			return false
+		}
 		data := w.shape(rec)
 		if data == nil {
 			continue
@@ -276,6 +372,7 @@ func (w *replayWire) Receive(f *nic.WireFrame) bool {
 		}
 		return true
 	}
+	w.over = true
 	return false
 }
 
@@ -290,16 +387,28 @@ func (w *replayWire) open() bool {
 		}
 		w.file = 0
 	}
-	w.rd, w.err = capture.Open(w.r.Files[w.file])
+	w.err = w.openFile(w.r.Files[w.file])
 	w.file++
 	w.pace.begin()
 	return w.err == nil
 }
 
+func (w *replayWire) openFile(name string) (err error) {
+	if w.r.Open == nil {
+		w.rd, err = capture.Open(name)
+	} else if w.src, err = w.r.Open(name); err == nil {
+		w.rd, err = capture.NewReader(w.src, name)
+	}
+	if err != nil {
+		w.close()
+		return &InputError{err}
+	}
+	return nil
+}
+
 // end is the end of a file, or of the reading.
 func (w *replayWire) end(err error) {
-	w.rd.Close()
-	w.rd = nil
+	w.close()
 	w.base += w.seen
 	w.seen = 0
 	switch {
@@ -307,7 +416,7 @@ func (w *replayWire) end(err error) {
 	case errors.Is(err, capture.ErrTruncatedFile):
 		w.skip(SkipFileCut)
 	default:
-		w.err = err
+		w.err = &InputError{err}
 	}
 }
 
@@ -401,6 +510,10 @@ func (w *replayWire) close() {
 	if w.rd != nil {
 		w.rd.Close()
 		w.rd = nil
+	}
+	if w.src != nil {
+		w.src.Close()
+		w.src = nil
 	}
 }
 
