@@ -31,6 +31,7 @@ type Replay struct {
 
 	VMs     int        // guests; 0 means 4
 	Program vm.Program // of every guest; nil means vm.Sink
+	Guest   string     // what reports call Program; "" means "sink", or "custom" for a Program
 	Map     []Mapping  // addresses of guests; nil means the most talkative destinations get one each
 
 	Batch int          // frames that a guest may fetch in one system call; 0 and 1 mean one
@@ -196,8 +197,11 @@ func (r *Replay) check() error {
 		}
 		seen[m.MAC] = m.VM
 	}
+	if r.Guest == "" && r.Program != nil {
+		r.Guest = "custom"
+	}
 	if r.Program == nil {
-		r.Program = vm.Sink
+		r.Program, r.Guest = vm.Sink, "sink"
 	}
 	return r.Speed.check()
 }
@@ -495,6 +499,7 @@ func (w *replayWire) count(data []byte) {
 func (w *replayWire) input() *Input {
 	in := &Input{
 		File: strings.Join(w.r.Files, " "), Frames: w.frames, Bytes: w.bytes,
+		Speed: w.r.Speed.String(), Loops: w.r.Loop, Guest: w.r.Guest,
 		Skipped: w.skipped, Adjusted: w.adjusted, Unmapped: w.unmapped, Groups: w.groups, Mapping: []Mapped{},
 	}
 	if in.Skipped == nil {

@@ -19,6 +19,7 @@ type Report struct {
 	Path         string               `json:"path"`
 	Book         string               `json:"book"`
 	Hz           uint64               `json:"clock_hz"`
+	Machine      Machine              `json:"machine"`
 	Input        *Input               `json:"input,omitempty"`
 	Conservation Conservation         `json:"conservation"`
 	Drops        []Drop               `json:"drops"`
@@ -40,6 +41,9 @@ type Input struct {
 	File     string            `json:"file"`
 	Frames   uint64            `json:"frames"` // put on the wire, over all loops
 	Bytes    uint64            `json:"bytes"`
+	Speed    string            `json:"speed"`
+	Loops    int               `json:"loops"`
+	Guest    string            `json:"guest"`              // the program of every guest
 	Skipped  map[string]uint64 `json:"skipped"`            // read and not put on the wire, by reason
 	Adjusted map[string]uint64 `json:"adjusted,omitempty"` // put on the wire with a change, by reason
 	Mapping  []Mapped          `json:"mapping"`            // which address went to which VM
@@ -152,7 +156,7 @@ func (h *Host) Bill() *cost.Bill {
 func (h *Host) Report() *Report {
 	bill := h.Bill()
 	r := &Report{
-		Schema: ReportSchema, Seed: h.cfg.Seed, Path: "native", Book: h.book.Name, Hz: h.book.Hz,
+		Schema: ReportSchema, Seed: h.cfg.Seed, Path: "native", Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
 		Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
 		Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Engine.Now().Nanoseconds(),
 		Events: h.Engine.Fired(), TraceHash: h.Hash.String(),

@@ -32,6 +32,27 @@ var (
 // PPS plays at a constant rate of n frames a second.
 func PPS(n uint64) Speed { return Speed{speedPPS, n} }
 
+// String is the speed as ParseSpeed reads it.
+func (s Speed) String() string {
+	switch s.mode {
+	case speedTimes:
+		return "x" + decimal(s.n, 1000)
+	case speedTop:
+		return "top"
+	case speedPPS:
+		return fmt.Sprintf("pps=%d", s.n)
+	case speedMbps:
+		return "mbps=" + decimal(s.n, 1_000_000)
+	}
+	return "original"
+}
+
+// decimal is n/unit, a power of ten, without trailing zeros.
+func decimal(n, unit uint64) string {
+	s := fmt.Sprintf("%d.%0*d", n/unit, len(fmt.Sprint(unit))-1, n%unit)
+	return strings.TrimRight(strings.TrimRight(s, "0"), ".")
+}
+
 // ParseSpeed reads "original", "top", "xN" (N times as fast, down to x0.001),
 // "pps=N" (frames a second) or "mbps=N" (megabits of frame bytes a second,
 // without preamble, FCS and gap).
