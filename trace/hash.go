@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/bits"
 
-	"github.com/cespare/xxhash/v2"
-
 	"ringside/cost"
 	"ringside/sim"
 )
@@ -55,20 +53,25 @@ type Hash struct {
 // Keep has f called with every record from now on, to find where two runs part.
 func (h *Hash) Keep(f func(Record)) { h.record = f }
 
-// odd constants: the first 64 bits of the fractional parts of the square roots
-// of 2, 3 and 5, made odd; any would do that have no pattern.
+// Constants without a pattern: the first 64 bits of the fractional parts of the
+// square roots of 2, 3, 5 and 7.
 const (
 	root2 = 0x6a09e667f3bcc909
 	root3 = 0xbb67ae8584caa73b
 	root5 = 0x3c6ef372fe94f82b
+	root7 = 0xa54ff53a5f1d36f1
 )
+
+// fold multiplies to 128 bits and adds the halves without carry.
+func fold(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
 
 // Add appends one record.
 func (h *Hash) Add(r Record) {
-	hi, lo := bits.Mul64(h.a^uint64(r.At)^root2, r.A^root3)
-	h.a = hi ^ lo
-	hi, lo = bits.Mul64(h.b^h.a^r.B, uint64(r.Who)<<8^uint64(r.Kind)^root5)
-	h.b = hi ^ lo
+	h.a = fold(h.a^uint64(r.At)^root2, r.A^root3)
+	h.b = fold(h.b^h.a^r.B, uint64(r.Who)<<8^uint64(r.Kind)^root5)
 	h.n++
 	if h.record != nil {
 		h.record(r)
@@ -87,8 +90,40 @@ func (h *Hash) String() string {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(b[:]))
 }
 
-// Bytes hashes a frame's bytes.
-func Bytes(b []byte) uint64 { return xxhash.Sum64(b) }
+// Bytes hashes a frame's bytes, sixteen in one multiplication and four of those
+// side by side: half the work of xxhash on a small frame, and every frame is
+// hashed twice.
+func Bytes(b []byte) uint64 {
+	h, n := uint64(root7), uint64(len(b))
+	if n > 64 {
+		h1, h2, h3 := uint64(root2), uint64(root3), uint64(root5)
+		for ; len(b) > 64; b = b[64:] {
+			h = fold(word(b)^root2, word(b[8:])^h)
+			h1 = fold(word(b[16:])^root3, word(b[24:])^h1)
+			h2 = fold(word(b[32:])^root5, word(b[40:])^h2)
+			h3 = fold(word(b[48:])^root7, word(b[56:])^h3)
+		}
+		h = fold(h^h1, h2^h3^root2)
+	}
+	for ; len(b) > 16; b = b[16:] {
+		h = fold(word(b)^root3, word(b[8:])^h)
+	}
+	// At most sixteen are left. Eight and four at both ends may overlap.
+	var x, y uint64
+	switch {
+	case len(b) >= 8:
+		x, y = word(b), word(b[len(b)-8:])
+	case len(b) >= 4:
+		x, y = uint64(binary.LittleEndian.Uint32(b)), uint64(binary.LittleEndian.Uint32(b[len(b)-4:]))
+	default:
+		for _, c := range b {
+			x = x<<8 | uint64(c)
+		}
+	}
+	return fold(fold(x^root5, y^h), n^root7)
+}
+
+func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 // WhoDropped packs where and why a frame died for Record.Who.
 func WhoDropped(s cost.Stage, r cost.DropReason) uint32 { return uint32(s)<<8 | uint32(r) }
