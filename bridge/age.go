@@ -14,24 +14,17 @@ const minWalk = 10 * sim.Millisecond
 // not taken out yet still forwards, and a frame from its station makes it young
 // again; the walks are as close as the ages of the entries ask for.
 func (b *Bridge) Age(now sim.Time) (looked, removed int, next sim.Time) {
-	looked, next = b.fdb.n, sim.Never
-	b.fdb.sweep(func(l *line, i int) bool {
-		if l.what[i]&static != 0 || b.cfg.Ageing == sim.Never {
-			return false
-		}
-		if !b.expired(l, i, now) {
-			next = min(next, after(l.updated[i], b.cfg.Ageing))
-			return false
-		}
-		removed++
-		return true
-	})
-	b.stats.Aged += uint64(removed)
-	if next != sim.Never {
-		next = max(next, after(now, minWalk))
+	looked = b.fdb.n
+	oldest := sim.Never
+	if b.cfg.Ageing != sim.Never {
+		removed, oldest = b.fdb.age(now - b.cfg.Ageing)
 	}
-	b.due = next
-	return looked, removed, next
+	b.stats.Aged += uint64(removed)
+	b.due = sim.Never
+	if oldest != sim.Never {
+		b.due = max(after(oldest, b.cfg.Ageing), after(now, minWalk))
+	}
+	return looked, removed, b.due
 }
 
 // Due is when the next walk is to be made: what Age returned, or, when that was

@@ -97,3 +97,71 @@ func BenchmarkHandle(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkMesh is BenchmarkHandle with frames that come in by all ports.
+func BenchmarkMesh(b *testing.B) {
+	for _, ports := range []int{2, 1024} {
+		b.Run(fmt.Sprintf("stations=1000/ports=%d", ports), func(b *testing.B) {
+			const stations = 1000
+			r := rand.New(rand.NewPCG(1, 2))
+			frames := make([]benchFrame, 1<<16)
+			for i := range frames {
+				src := r.IntN(stations)
+				dst := 2*r.IntN(stations/2) + 1 - src%2
+				frames[i] = benchFrame{portOf(src, ports), header(stationMAC(dst), stationMAC(src))}
+			}
+			run(b, benchBridge(b, stations, ports), frames)
+		})
+	}
+}
+
+// BenchmarkLearn is frames that change the table: a new station each, the growth
+// of the table included, and a station that moves with each.
+func BenchmarkLearn(b *testing.B) {
+	b.Run("new", func(b *testing.B) {
+		br := benchBridge(b, 0, 2)
+		for n := 0; b.Loop(); n++ {
+			if n%DefaultMaxLearned == 0 {
+				br = benchBridge(b, 0, 2)
+			}
+			h := header(stationMAC(1), stationMAC(n))
+			br.Handle(1, h[:], sim.Time(n))
+		}
+	})
+	b.Run("move", func(b *testing.B) {
+		br := benchBridge(b, 1000, 3)
+		for n := 0; b.Loop(); n++ {
+			h := header(stationMAC(1), stationMAC(n%500*2))
+			br.Handle(Port(n/500%2*2+1), h[:], sim.Time(n))
+		}
+		if br.Stats().Moved == 0 {
+			b.Fatal("nobody moved")
+		}
+	})
+}
+
+// BenchmarkFlood is broadcasts from a known station, the list of ports and their
+// counters included.
+func BenchmarkFlood(b *testing.B) {
+	for _, ports := range []int{2, 1024} {
+		b.Run(fmt.Sprintf("ports=%d", ports), func(b *testing.B) {
+			br := benchBridge(b, 2, ports)
+			h := header(MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, stationMAC(0))
+			b.ReportAllocs()
+			out := 0
+			for b.Loop() {
+				out += len(br.Handle(1, h[:], 0).Out)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(out), "ns/copy")
+		})
+	}
+}
+
+// BenchmarkAge is a walk over a million entries that takes none of them out.
+func BenchmarkAge(b *testing.B) {
+	br := benchBridge(b, 1000000, 2)
+	for b.Loop() {
+		br.Age(0)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1e6, "ns/entry")
+}

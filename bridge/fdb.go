@@ -450,3 +450,25 @@ func (t *table) sweep(drop func(l *line, i int) bool) {
 		}
 	}
 }
+
+// age takes out the entries that can age and were not refreshed after end. It
+// returns how many they were, and when the oldest that is left was refreshed.
+func (t *table) age(end sim.Time) (removed int, oldest sim.Time) {
+	oldest = sim.Never
+	for at := range t.lines {
+		l := &t.lines[at]
+		for i := 0; i < perLine && l.key[i] != 0; {
+			switch {
+			case l.what[i]&static != 0:
+				i++
+			case l.updated[i] <= end:
+				t.remove(at, i)
+				removed++
+			default:
+				oldest = min(oldest, l.updated[i])
+				i++
+			}
+		}
+	}
+	return removed, oldest
+}

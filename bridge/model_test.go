@@ -18,6 +18,7 @@ type model struct {
 	ports   map[Port]*modelPort
 	entries map[MAC]*modelEntry
 	stats   Stats
+	due     sim.Time
 }
 
 type modelPort struct {
@@ -34,7 +35,7 @@ type modelEntry struct {
 }
 
 func newModel(cfg Config) *model {
-	m := &model{cfg: cfg, ports: map[Port]*modelPort{}, entries: map[MAC]*modelEntry{}}
+	m := &model{cfg: cfg, ports: map[Port]*modelPort{}, entries: map[MAC]*modelEntry{}, due: sim.Never}
 	m.ports[Local] = &modelPort{cfg: PortConfig{Name: cfg.Name, MAC: cfg.MAC}}
 	if cfg.MAC != (MAC{}) {
 		m.addLocal(cfg.MAC, Local)
@@ -105,16 +106,19 @@ func (m *model) expired(e *modelEntry, now sim.Time) bool {
 	return e.kind == Dynamic && m.cfg.Ageing != sim.Never && e.updated+m.cfg.Ageing <= now
 }
 
-func (m *model) age(now sim.Time) (looked, removed int) {
+func (m *model) age(now sim.Time) (looked, removed int, next sim.Time) {
 	looked = len(m.entries)
+	m.due = sim.Never
 	for mac, e := range m.entries {
 		if m.expired(e, now) {
 			delete(m.entries, mac)
 			removed++
 			m.stats.Aged++
+		} else if e.kind == Dynamic && m.cfg.Ageing != sim.Never {
+			m.due = min(m.due, max(e.updated+m.cfg.Ageing, now+10*sim.Millisecond))
 		}
 	}
-	return looked, removed
+	return looked, removed, m.due
 }
 
 // others is the ports without Local and without p.
@@ -218,6 +222,9 @@ func (m *model) learn(in Port, src MAC, now sim.Time) Learned {
 	case e == nil:
 		m.entries[src] = &modelEntry{port: in, counted: true, updated: now}
 		m.stats.Created++
+		if m.due == sim.Never && m.cfg.Ageing != sim.Never {
+			m.due = now + m.cfg.Ageing
+		}
 		return Created
 	case e.kind == Permanent:
 		m.stats.OwnSource++
@@ -236,6 +243,9 @@ func (m *model) learn(in Port, src MAC, now sim.Time) Learned {
 func (m *model) differs(b *Bridge, now sim.Time) string {
 	if got := b.Stats(); got != m.stats {
 		return fmt.Sprintf("stats %+v, want %+v", got, m.stats)
+	}
+	if b.Due() != m.due {
+		return fmt.Sprintf("due %v, want %v", b.Due(), m.due)
 	}
 	if got := b.Ports(); !slices.Equal(got, m.others(Local)) {
 		return fmt.Sprintf("ports %v, want %v", got, m.others(Local))
