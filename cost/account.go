@@ -62,11 +62,11 @@ func (a *Account) ChargeTicks(s Step, ticks uint64) {
 	a.meter += a.each[s] + ticks
 }
 
-// Frames says that n frames came through the stage s.
+// Frames says that n frames came through the stage s, where no step says so.
 func (a *Account) Frames(s Stage, n uint64) { a.frames[s] += n }
 
 // FramesAt is how many frames came through the stage s.
-func (a *Account) FramesAt(s Stage) uint64 { return a.frames[s] }
+func (a *Account) FramesAt(s Stage) uint64 { return a.frames[s] + a.entered(s) }
 
 // Price is what n times the step s with so many bytes costs, in ticks.
 func (a *Account) Price(s Step, n, bytes uint64) uint64 {

@@ -48,7 +48,7 @@ func Sum(book *Book, accounts ...*Account) *Bill {
 			book.expand(Step(st), l, a.device, &share.Ops[steps[st].stage])
 		}
 		for s := range share.Ops {
-			b.Frames[s] += a.frames[s]
+			b.Frames[s] += a.frames[s] + a.entered(Stage(s))
 			for o, l := range share.Ops[s] {
 				sum := &b.Ops[s][o]
 				sum.Count += l.Count
@@ -61,6 +61,25 @@ func Sum(book *Book, accounts ...*Account) *Bill {
 		b.CPUs = append(b.CPUs, share)
 	}
 	return b
+}
+
+// entries are the steps that a frame takes once on its way into a stage.
+var entries = [NumStages][]Step{
+	IRQ:     {NapiGroReceive},
+	NAPI:    {NapiGroReceive, IgbCleanTxIrq},
+	Stack:   {NetifReceiveSkbCore},
+	Bridge:  {BrHandleFrame, IPOutput},
+	Tap:     {TunNetXmit, TunGetUser},
+	Syscall: {TunRingRecv, TunGetUser},
+	VM:      {TunRingRecv, TunGetUser},
+}
+
+// entered is how many frames came into a stage, by the steps they took.
+func (a *Account) entered(s Stage) (n uint64) {
+	for _, st := range entries[s] {
+		n += a.lines[st].Count
+	}
+	return n
 }
 
 // expand turns a charged step into its operations.

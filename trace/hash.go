@@ -54,7 +54,7 @@ type Hash struct {
 func (h *Hash) Keep(f func(Record)) { h.record = f }
 
 // Constants without a pattern: the first 64 bits of the fractional parts of the
-// square roots of 2, 3, 5 and 7.
+// square roots of 2, 3, 5 and 7, made odd.
 const (
 	root2 = 0x6a09e667f3bcc909
 	root3 = 0xbb67ae8584caa73b
