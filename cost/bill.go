@@ -122,6 +122,20 @@ func (b *Bill) Cycles() uint64 {
 	return n
 }
 
+// Uncalibrated is the part of Cycles that rests on guesses: lines whose price has
+// a status that is not Calibrated.
+func (b *Bill) Uncalibrated() uint64 {
+	var n uint64
+	for s := range b.Ops {
+		for o, l := range b.Ops[s] {
+			if !b.Book.Entries[o].Status.Calibrated() {
+				n += l.Cycles()
+			}
+		}
+	}
+	return n
+}
+
 // Count is how often an operation was done in all stages together.
 func (b *Bill) Count(o Op) uint64 {
 	var n uint64

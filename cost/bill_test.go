@@ -192,6 +192,21 @@ func TestLineIsCountTimesPrice(t *testing.T) {
 	require.Equal(t, uint64(3000), bytes)
 }
 
+func TestGuessesOnTheBillAreKnown(t *testing.T) {
+	book, err := Open("linux-xeon")
+	require.NoError(t, err)
+	a := NewAccount("cpu0", book, false)
+	a.Charge(IgbMsixRing, 1) // DERIVED
+	require.Zero(t, Sum(book, a).Uncalibrated())
+	a.Charge(BrFdbFind, 10)    // ASSUMED, 56 cycles
+	a.ChargeTicks(GuestRun, 0) // ASSUMED, 4.68
+	require.Equal(t, uint64(565), Sum(book, a).Uncalibrated())
+
+	u := NewAccount("cpu0", Unit(), false)
+	u.Charge(BrForward, 3)
+	require.Equal(t, Sum(Unit(), u).Cycles(), Sum(Unit(), u).Uncalibrated(), "counting is no price")
+}
+
 func TestUnitBookCounts(t *testing.T) {
 	a, nic := NewAccount("cpu0", Unit(), false), NewAccount("nic", Unit(), true)
 	for s := range NumSteps {
