@@ -591,6 +591,13 @@ func TestAgeing(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	})
+	t.Run("a hub has nothing to walk for", func(t *testing.T) {
+		b := setup(t, Config{Ageing: Hub, MAC: own})
+		b.send(2, all, bob, 0)
+		if looked, removed, next := b.Age(s); looked != 1 || removed != 0 || next != sim.Never {
+			t.Errorf("%d looked at, %d removed, next %v", looked, removed, next)
+		}
+	})
 	t.Run("the end of time does not wrap", func(t *testing.T) {
 		b := setup(t, Config{})
 		b.send(2, all, bob, sim.Never-s)
