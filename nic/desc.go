@@ -6,7 +6,7 @@ import "encoding/binary"
 const DescSize = 16
 
 // An RxDesc is one advanced receive descriptor: sixteen little-endian bytes of
-// host memory in one of two formats [7.1.5]. The driver writes the read format,
+// host memory in one of two formats [7.1]. The driver writes the read format,
 // the device overwrites it with the write-back format.
 //
 //	read        0: address of the packet buffer
@@ -18,7 +18,7 @@ const DescSize = 16
 //	           14: VLAN tag, when it was stripped
 type RxDesc []byte
 
-// Status bits of a written-back receive descriptor [7.1.5.2].
+// Status bits of a written-back receive descriptor [7.1].
 const (
 	RxDD  = 1 << 0 // descriptor done
 	RxEOP = 1 << 1 // end of packet
@@ -27,7 +27,7 @@ const (
 )
 
 // Packet types of a written-back receive descriptor, as bits of its first word
-// [7.1.5.2].
+// [7.1].
 const (
 	PktIPv4   = 1 << 4
 	PktIPv4Ex = 1 << 5 // IPv4 with options
@@ -38,7 +38,7 @@ const (
 	PktSCTP   = 1 << 10
 )
 
-// An RSSType says which hash a received frame was given [7.1.1.7].
+// An RSSType says which hash a received frame was given [7.1].
 type RSSType uint8
 
 // The types, as they stand in the write-back format.
@@ -78,7 +78,7 @@ func (d RxDesc) Hash() (uint32, RSSType) {
 // PacketType is the Pkt bits, of the last descriptor of a frame.
 func (d RxDesc) PacketType() uint32 { return uint32(binary.LittleEndian.Uint16(d)) &^ 0xF }
 
-// A TxDesc is one advanced transmit descriptor [7.2.2].
+// A TxDesc is one advanced transmit descriptor [7.2].
 //
 //	read        0: address of the data
 //	            8: length 15:0, type 23:20, command 31:24
@@ -86,7 +86,7 @@ func (d RxDesc) PacketType() uint32 { return uint32(binary.LittleEndian.Uint16(d
 //	write-back 12: DD
 type TxDesc []byte
 
-// Fields of a transmit descriptor's third word [7.2.2.3].
+// Fields of a transmit descriptor's third word [7.2].
 const (
 	TxTypeMask    = 0xF << 20
 	TxTypeContext = 0x2 << 20
@@ -99,7 +99,7 @@ const (
 	TxTSE         = 1 << 31 // TCP segmentation; not modelled
 )
 
-// Fields of a transmit descriptor's fourth word [7.2.2.3].
+// Fields of a transmit descriptor's fourth word [7.2].
 const (
 	TxDD           = 1 << 0
 	TxIXSM         = 1 << 8 // insert IP checksum; not modelled

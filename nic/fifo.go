@@ -17,7 +17,7 @@ type packet struct {
 }
 
 // A fifo is the receive packet buffer: one queue for all rings, in the order of
-// arrival [4.6.9]. It is as large as Config.FIFO says; the memory behind it is
+// arrival [4.6]. It is as large as Config.FIFO says; the memory behind it is
 // twice that, so that every frame lies in one piece.
 type fifo struct {
 	room  int
@@ -80,27 +80,16 @@ type dma struct {
 	tlps  uint64
 }
 
-// admit puts the frame just taken into the packet buffer, or drops it.
-func (n *NIC) admit(v verdict, at sim.Time, b *burst) {
-	if !n.fifo.push(n.held.ID, at, v, n.held.Data) {
-		n.stats.mpc++
-		n.drop(cost.NICRxFIFO, at, n.held.ID, v.queue, n.held.Data)
-		return
-	}
-	b.good++
-	b.goodBytes += uint64(len(n.held.Data))
-}
-
 // step does the next thing while frames are in the packet buffer: the DMA engine
 // ends or begins a write, or one more frame arrives. False if that lies after
 // now.
 func (n *NIC) step(now sim.Time, b *burst) bool {
 	t := n.dmaNext()
-	if n.pull() && n.arrives < t {
+	if (n.have || n.pull()) && n.arrives < t {
 		if n.arrives > now {
 			return false
 		}
-		n.take(now, b)
+		n.take(b)
 		return true
 	}
 	if t > now {
@@ -128,7 +117,7 @@ func (n *NIC) dmaNext() sim.Time {
 
 // start begins to write the head of the packet buffer at the time at, into as
 // many descriptors as it needs or its queue has. Without any it is dropped where
-// DROP_EN is set [7.1.9]; else it waits, and all behind it.
+// DROP_EN is set [7.1]; else it waits, and all behind it.
 func (n *NIC) start(at sim.Time) {
 	p := n.fifo.head()
 	q := &n.rx[p.v.queue]
@@ -136,8 +125,8 @@ func (n *NIC) start(at sim.Time) {
 		n.dropHead(cost.NICRxDisabled, at)
 		return
 	}
-	rest := p.size - p.written
-	need := uint32((rest + q.size - 1) / q.size)
+	rest, room := p.size-p.written, int(q.size)
+	need := uint32((rest + room - 1) / room)
 	descs := min(need, q.given())
 	if descs < need && q.srrctl&SrrctlDropEN != 0 && p.written == 0 {
 		n.stats.rqdpc[p.v.queue]++
@@ -152,15 +141,15 @@ func (n *NIC) start(at sim.Time) {
 		}
 		return
 	}
-	d := dma{busy: true, descs: descs, bytes: min(rest, int(descs)*q.size)}
+	d := dma{busy: true, descs: descs, bytes: min(rest, int(descs)*room)}
 	for i, left := q.head, d.bytes; left > 0; i = q.next(i) {
-		if n.buffer(q, q.desc(i)) == nil {
-			n.badBuffer(p.v.queue, i, q.desc(i), at)
+		if n.buffer(q.desc(i), q) == nil {
+			n.badBuffer(int(p.v.queue), i, q.desc(i), at)
 			n.dropHead(cost.NICRxDMA, at)
 			return
 		}
-		d.tlps += tlps(min(left, q.size))
-		left -= q.size
+		d.tlps += tlps(min(left, room))
+		left -= room
 	}
 	d.done = at + n.rxTicks(uint64(descs), d.bytes, d.tlps)
 	n.dma, n.dmaFree = d, d.done
@@ -179,30 +168,30 @@ func (n *NIC) finish(b *burst) {
 	var last uint32
 	for range d.descs {
 		desc := q.desc(q.head)
-		chunk := data[p.written:min(p.written+q.size, p.size)]
-		buf := n.buffer(q, desc)
+		buf := n.buffer(desc, q)
 		if buf == nil { // the driver has changed it since
-			n.badBuffer(p.v.queue, q.head, desc, d.done)
+			n.badBuffer(int(p.v.queue), q.head, desc, d.done)
 			n.dropHead(cost.NICRxDMA, d.done)
 			return
 		}
-		copy(buf, chunk)
-		p.written += len(chunk)
+		chunk := copy(buf, data[p.written:])
+		p.written += chunk
 		status := uint32(RxDD)
 		if p.written == p.size {
 			status |= RxEOP
 		}
-		n.writeBack(q, desc, p.v, len(chunk), status)
+		writeBack(desc, p.v, uint64(chunk), status)
 		last, q.head = q.head, q.next(q.head)
 	}
-	if p.written < p.size { // more when the driver gives more
-		n.irq.raise(q.bit, d.done)
-		return
+	n.irq.raise(q.bit, d.done)
+	if p.written < p.size {
+		return // more when the driver gives more
 	}
 	q.tags[last] = Tag{p.id, p.arrived}
-	n.wrote(q, d.done)
+	q.written++
+	n.written++
 	if n.sink != nil {
-		n.showWritten(p.v.queue, p.id, d.done, data, uint64(d.descs))
+		n.showWritten(int(p.v.queue), p.id, d.done, data, uint64(d.descs))
 	}
 	n.fifo.pop()
 }
@@ -211,14 +200,14 @@ func (n *NIC) finish(b *burst) {
 func (n *NIC) dropHead(r cost.DropReason, at sim.Time) {
 	p := n.fifo.head()
 	n.dma.busy, n.stalled = false, false
-	n.drop(r, at, p.id, p.v.queue, n.fifo.data(p))
+	n.drop(r, at, p.id, int(p.v.queue), n.fifo.data(p))
 	n.fifo.pop()
 }
 
 // resume lets the DMA engine look at queue q again at the time now, if that is
 // what it waits for.
 func (n *NIC) resume(q int, now sim.Time) {
-	if n.fifo.count != 0 && n.stalled && n.fifo.head().v.queue == q {
+	if n.fifo.count != 0 && n.stalled && int(n.fifo.head().v.queue) == q {
 		n.stalled = false
 		n.dmaFree = max(n.dmaFree, now)
 	}
@@ -232,7 +221,7 @@ func (n *NIC) rxCould(quiet uint32) sim.Time {
 		return sim.Never
 	}
 	var vecs uint32
-	for q := range n.rx {
+	for q := range n.queues {
 		if r := &n.rx[q]; r.on() && r.head != r.tail {
 			vecs |= r.bit & quiet
 		}
@@ -254,7 +243,7 @@ func (n *NIC) nextDone() sim.Time {
 		return sim.Never
 	case n.fifo.count != 0:
 		return n.dmaNext()
-	case n.pull():
+	case n.have || n.pull():
 		size := len(n.held.Data)
 		return max(n.arrives, n.dmaFree) + n.rxTicks(1, size, tlps(size))
 	}

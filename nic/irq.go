@@ -14,7 +14,7 @@ type IRQ interface {
 	Interrupt(vector int, at sim.Time)
 }
 
-// A vector is one MSI-X vector with its throttle [7.3.3.1]. Between a cause and
+// A vector is one MSI-X vector with its throttle [7.3]. Between a cause and
 // the interrupt lie three moments:
 //
 //	cause    the bit in EICR was set, or unmasked if that was later
@@ -156,7 +156,7 @@ func (n *NIC) settle(t sim.Time) {
 // told says that a message of the vector is on its way: what is in memory now
 // will be looked at.
 func (n *NIC) told(vec int) {
-	for q := range n.rx {
+	for q := range n.queues {
 		if n.rx[q].bit == 1<<vec {
 			n.rx[q].noticed = n.rx[q].written
 		}
@@ -227,10 +227,10 @@ func (n *NIC) throttled(t sim.Time, vecs uint32) sim.Time {
 }
 
 // route reads IVAR: every queue learns the bit of its vector, 0 if it has none
-// [7.3.1.2]. IVAR[i] has the vectors of receive queue i, transmit queue i,
+// [7.3]. IVAR[i] has the vectors of receive queue i, transmit queue i,
 // receive queue i+8 and transmit queue i+8 in its four bytes.
 func (n *NIC) route() {
-	for q := range n.rx {
+	for q := range n.queues {
 		field := n.irq.ivar[q&7] >> (q & 8 << 1)
 		n.rx[q].bit = ivarBit(field)
 		n.tx[q].bit = ivarBit(field >> 8)

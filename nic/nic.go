@@ -40,6 +40,8 @@ type NIC struct {
 	sendTo  IRQ
 	mac     [6]byte
 	timer   *sim.Timer
+	ram     []byte // all of memory
+	queues  int
 	armed   sim.Time
 	price   prices
 	busy    bool     // inside catchUp: calls from outside only leave a note
@@ -52,8 +54,8 @@ type NIC struct {
 	stats counters
 
 	// Reception.
-	rx      []rxQueue
-	held    WireFrame // the frame under way on the wire, if have
+	rx      [MaxQueues]rxQueue // those from queues on are always off
+	held    WireFrame          // the frame under way on the wire, if have
 	have    bool
 	idle    bool     // the wire has said that it has nothing
 	arrives sim.Time // when the held frame's last bit is in
@@ -64,12 +66,13 @@ type NIC struct {
 	stalled bool     // the head of the packet buffer waits for a descriptor
 
 	filters
-	longest int       // frames up to this length are never oversize
-	rss     *toeplitz // tables of the key, once there is use for them
-	keyed   bool      // the tables are the key's
+	rss       *toeplitz  // tables of the key, once there is use for them
+	keyed     bool       // the tables are the key's
+	rssFields Mrqc       // the hashes that MRQC wants, 0 while RSS is off
+	redirect  [128]uint8 // RETA, an entry a byte
 
 	// Transmission.
-	tx []txQueue
+	tx [MaxQueues]txQueue
 	txState
 
 	in, written, dropped, sentFrames, droppedTx, interrupts uint64
@@ -116,7 +119,7 @@ func New(c Config) (*NIC, error) {
 		name: c.Name, engine: c.Engine, memory: c.Memory, acct: c.Account, drops: c.Drops,
 		hash: c.Hash, sink: c.Sink, wire: c.Wire, sendTo: c.IRQ, mac: c.MAC,
 		armed: sim.Never, link: newLink(c.LinkBPS),
-		rx: make([]rxQueue, c.Queues), tx: make([]txQueue, c.Queues),
+		queues: c.Queues, ram: c.Memory.Bytes(0, c.Memory.Size()),
 		fifo: fifo{room: c.FIFO},
 	}
 	n.price = priceList(c.Account)
@@ -220,10 +223,10 @@ func (n *NIC) Write(reg, v uint32, now sim.Time) error {
 }
 
 func (n *NIC) read(reg uint32, now sim.Time) (uint32, error) {
-	if q, off, ok := queueOf(reg, 0x2800, 0xC000); ok && q < len(n.rx) && rxNames[off] != "" {
+	if q, off, ok := queueOf(reg, 0x2800, 0xC000); ok && q < n.queues && rxNames[off] != "" {
 		return n.readRx(q, off), nil
 	}
-	if q, off, ok := queueOf(reg, 0x3800, 0xE000); ok && q < len(n.tx) && txNames[off] != "" {
+	if q, off, ok := queueOf(reg, 0x3800, 0xE000); ok && q < n.queues && txNames[off] != "" {
 		return n.readTx(q, off), nil
 	}
 	if v, ok := n.stats.read(reg); ok {
@@ -319,10 +322,10 @@ func (n *NIC) word(reg uint32) *uint32 {
 }
 
 func (n *NIC) write(reg, v uint32, now sim.Time) error {
-	if q, off, ok := queueOf(reg, 0x2800, 0xC000); ok && q < len(n.rx) && rxNames[off] != "" {
+	if q, off, ok := queueOf(reg, 0x2800, 0xC000); ok && q < n.queues && rxNames[off] != "" {
 		return n.writeRx(reg, q, off, v, now)
 	}
-	if q, off, ok := queueOf(reg, 0x3800, 0xE000); ok && q < len(n.tx) && txNames[off] != "" {
+	if q, off, ok := queueOf(reg, 0x3800, 0xE000); ok && q < n.queues && txNames[off] != "" {
 		return n.writeTx(reg, q, off, v, now)
 	}
 	i := &n.irq
@@ -395,7 +398,10 @@ func (n *NIC) write(reg, v uint32, now sim.Time) error {
 	case RFCTL:
 		n.rfctl = v
 	case MRQC:
-		n.mrqc = Mrqc(v)
+		n.mrqc, n.rssFields = Mrqc(v), 0
+		if n.mrqc&MrqcModeMask == MrqcRSS {
+			n.rssFields = n.mrqc &^ 0xFFFF
+		}
 		if m := n.mrqc & MrqcModeMask; m != 0 && m != MrqcRSS {
 			n.wrong(now, reg, -1, -1, v, "virtualization modes are not modelled; one queue is used")
 		}
@@ -441,7 +447,8 @@ func (n *NIC) wroteRow(reg, v uint32, now sim.Time) {
 	}
 	if i, ok := rowOf(reg, RETA(0), RETAWords); ok {
 		for b := range 4 {
-			if q := int(v >> (8 * b) & 0xF); q >= len(n.rx) {
+			n.redirect[4*i+b] = uint8(v >> (8 * b) & 0xF)
+			if q := int(v >> (8 * b) & 0xF); q >= n.queues {
 				n.wrong(now, reg, q, 4*i+b, v, "redirection to a queue that does not exist")
 			}
 		}
@@ -476,10 +483,11 @@ func (n *NIC) status() Status {
 
 // reset puts every register to what it holds after CTRL.RST [4.2.1].
 func (n *NIC) reset() {
+	n.redirect, n.rssFields = [128]uint8{}, 0
 	n.registers = registers{ctrl: CtrlFD, vet: 0x81008100, rlpml: MaxFrame}
 	n.irq = interrupts{next: sim.Never, sent: sim.Never, soon: sim.Never}
 	n.stats = counters{}
-	for q := range n.rx {
+	for q := range n.queues {
 		n.rx[q] = rxQueue{srrctl: srrctlReset, ring: ring{tags: n.rx[q].tags}}
 		n.tx[q] = txQueue{ring: ring{tags: n.tx[q].tags}}
 	}
@@ -496,7 +504,7 @@ func (n *NIC) abort(now sim.Time) {
 	for n.fifo.count != 0 {
 		n.dropHead(cost.NICRxDisabled, now)
 	}
-	for q := range n.tx {
+	for q := range n.queues {
 		n.stopTx(q, now)
 	}
 }
@@ -505,8 +513,8 @@ func (n *NIC) abort(now sim.Time) {
 // DD.
 func (n *NIC) RxTag(queue int, index uint32) Tag { return n.rx[queue].tags[index] }
 
-// SetTxTag says what is known of the frame whose first descriptor is index,
-// before its doorbell.
+// SetTxTag says what is known of the frame whose last descriptor, the one with
+// EOP, is index. It is called before the doorbell, on a queue that is enabled.
 func (n *NIC) SetTxTag(queue int, index uint32, t Tag) { n.tx[queue].tags[index] = t }
 
 // InFlight is the number of frames that the device has and nobody else: taken

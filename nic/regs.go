@@ -2,7 +2,7 @@ package nic
 
 import "fmt"
 
-// Register offsets, by the datasheet's names [8.1.3].
+// Register offsets, by the datasheet's names [8.1].
 const (
 	CTRL     = 0x0000 // device control
 	STATUS   = 0x0008 // device status, read-only
@@ -49,12 +49,12 @@ const (
 // Sizes of the device.
 const (
 	MaxQueues  = 16   // receive queues, and as many for transmit [1.2]
-	Vectors    = 25   // MSI-X vectors [7.3.1]
-	MaxAddrs   = 24   // pairs of RAL and RAH [8.10.12]
-	MTAWords   = 128  // words of the multicast table [8.10.8]
-	RETAWords  = 32   // words of the redirection table, four entries each [8.10.18]
-	RSSRKWords = 10   // words of the RSS key [8.10.19]
-	MaxFrame   = 9728 // longest frame with its FCS: 9.5 KiB [8.10.5]
+	Vectors    = 25   // MSI-X vectors [7.3]
+	MaxAddrs   = 24   // pairs of RAL and RAH [8.10]
+	MTAWords   = 128  // words of the multicast table [8.10]
+	RETAWords  = 32   // words of the redirection table, four entries each [8.10]
+	RSSRKWords = 10   // words of the RSS key [8.10]
+	MaxFrame   = 9728 // longest frame with its FCS: 9.5 KiB [8.10]
 )
 
 // Offsets within a queue's block, RDBAL or TDBAL at 0 [8.10], [8.12].
@@ -104,14 +104,14 @@ func TDT(q int) uint32    { return txBlock(q) + offDT }
 func TXDCTL(q int) uint32 { return txBlock(q) + offDCTL }
 
 // Registers that come in rows.
-func EITR(v int) uint32  { return 0x1680 + 4*uint32(v) } // throttle of vector v [8.8.14]
-func IVAR(i int) uint32  { return 0x1700 + 4*uint32(i) } // vectors of queues i and i+8 [8.8.15]
-func MTA(i int) uint32   { return 0x5200 + 4*uint32(i) } // multicast table, word i [8.10.8]
-func RETA(i int) uint32  { return 0x5C00 + 4*uint32(i) } // redirection table, word i [8.10.18]
-func RSSRK(i int) uint32 { return 0x5C80 + 4*uint32(i) } // RSS key, word i [8.10.19]
+func EITR(v int) uint32  { return 0x1680 + 4*uint32(v) } // throttle of vector v [8.8]
+func IVAR(i int) uint32  { return 0x1700 + 4*uint32(i) } // vectors of queues i and i+8 [8.8]
+func MTA(i int) uint32   { return 0x5200 + 4*uint32(i) } // multicast table, word i [8.10]
+func RETA(i int) uint32  { return 0x5C00 + 4*uint32(i) } // redirection table, word i [8.10]
+func RSSRK(i int) uint32 { return 0x5C80 + 4*uint32(i) } // RSS key, word i [8.10]
 
 // RAL is the low half of exact address i: the first 16 stand together, the
-// other eight apart [8.10.12].
+// other eight apart [8.10].
 func RAL(i int) uint32 {
 	if i < 16 {
 		return 0x5400 + 8*uint32(i)
@@ -119,10 +119,10 @@ func RAL(i int) uint32 {
 	return 0x54E0 + 8*uint32(i-16)
 }
 
-// RAH is the high half of exact address i [8.10.13].
+// RAH is the high half of exact address i [8.10].
 func RAH(i int) uint32 { return RAL(i) + 4 }
 
-// Ctrl is the CTRL register [8.2.1].
+// Ctrl is the CTRL register [8.2].
 type Ctrl uint32
 
 // Bits of CTRL.
@@ -133,7 +133,7 @@ const (
 	CtrlVME Ctrl = 1 << 30 // VLAN tags stripped; not modelled
 )
 
-// Status is the STATUS register [8.2.2].
+// Status is the STATUS register [8.2].
 type Status uint32
 
 // Bits of STATUS.
@@ -142,7 +142,7 @@ const (
 	StatusLU Status = 1 << 1 // link up
 )
 
-// CtrlExt is the CTRL_EXT register [8.2.3].
+// CtrlExt is the CTRL_EXT register [8.2].
 type CtrlExt uint32
 
 // Bits of CTRL_EXT.
@@ -151,7 +151,7 @@ const (
 	CtrlExtDRVLOAD CtrlExt = 1 << 28 // a driver is loaded
 )
 
-// Rctl is the RCTL register [8.10.1].
+// Rctl is the RCTL register [8.10].
 type Rctl uint32
 
 // Bits of RCTL.
@@ -168,7 +168,7 @@ const (
 	rctlMOShift = 12 // which 12 bits of an address index the MTA
 )
 
-// Tctl is the TCTL register [8.12.1].
+// Tctl is the TCTL register [8.12].
 type Tctl uint32
 
 // Bits of TCTL.
@@ -193,13 +193,13 @@ const (
 // bufferSize is BSIZEPACKET in bytes.
 func (s Srrctl) bufferSize() int { return int(s&SrrctlBSizeMask) << SrrctlBSizeShift }
 
-// Dctl is one of the RXDCTL or TXDCTL registers [8.10.9], [8.12.16].
+// Dctl is one of the RXDCTL or TXDCTL registers [8.10], [8.12].
 type Dctl uint32
 
 // DctlENABLE switches a queue on; it reads as set once the queue is on.
 const DctlENABLE Dctl = 1 << 25
 
-// Gpie is the GPIE register [8.8.17].
+// Gpie is the GPIE register [8.8].
 type Gpie uint32
 
 // Bits of GPIE.
@@ -210,7 +210,7 @@ const (
 	GpiePBA          Gpie = 1 << 31 // pending bits clear on EICR's clear
 )
 
-// Eitr is one of the EITR registers [8.8.14].
+// Eitr is one of the EITR registers [8.8].
 type Eitr uint32
 
 // Bits of EITR. The interval is bits 14:2, in microseconds.
@@ -220,10 +220,10 @@ const (
 	EitrCntIgnr       Eitr = 1 << 31 // leave the running counter alone
 )
 
-// IVAR fields: a vector's number and this bit [8.8.15].
+// IVAR fields: a vector's number and this bit [8.8].
 const IvarValid = 0x80
 
-// Rxcsum is the RXCSUM register [8.10.20].
+// Rxcsum is the RXCSUM register [8.10].
 type Rxcsum uint32
 
 // Bits of RXCSUM.
@@ -233,7 +233,7 @@ const (
 	RxcsumPCSD   Rxcsum = 1 << 13 // the descriptor holds the RSS hash, not a checksum
 )
 
-// Mrqc is the MRQC register [8.10.17].
+// Mrqc is the MRQC register [8.10].
 type Mrqc uint32
 
 // Bits of MRQC.
@@ -251,10 +251,10 @@ const (
 	MrqcUDPIPv6Ex Mrqc = 1 << 24
 )
 
-// RahAV says that an exact address is valid [8.10.13].
+// RahAV says that an exact address is valid [8.10].
 const RahAV = 1 << 31
 
-// IcrLSC is the legacy cause of a link that changed [8.8.9].
+// IcrLSC is the legacy cause of a link that changed [8.8].
 const IcrLSC = 1 << 2
 
 var regNames = map[uint32]string{
@@ -268,9 +268,9 @@ var regNames = map[uint32]string{
 }
 
 var (
-	rxNames = map[uint32]string{offBAL: "RDBAL", offBAH: "RDBAH", offLEN: "RDLEN", offSRR: "SRRCTL",
+	rxNames = [0x40]string{offBAL: "RDBAL", offBAH: "RDBAH", offLEN: "RDLEN", offSRR: "SRRCTL",
 		offDH: "RDH", offDCA: "RXCTL", offDT: "RDT", offDCTL: "RXDCTL", offQDPC: "RQDPC"}
-	txNames = map[uint32]string{offBAL: "TDBAL", offBAH: "TDBAH", offLEN: "TDLEN",
+	txNames = [0x40]string{offBAL: "TDBAL", offBAH: "TDBAH", offLEN: "TDLEN",
 		offDH: "TDH", offDCA: "TXCTL", offDT: "TDT", offDCTL: "TXDCTL", offTDWBL: "TDWBAL", offTDWBH: "TDWBAH"}
 )
 

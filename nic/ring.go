@@ -14,7 +14,7 @@ type Tag struct {
 }
 
 // A ring is a descriptor ring in host memory with the registers that place it
-// [7.1.7], [7.2.1.3]. The device owns the descriptors from head up to tail,
+// [7.1], [7.2]. The device owns the descriptors from head up to tail,
 // which is none when they are equal, so a ring of n holds n-1.
 //
 //	          head (the device moves it)      tail (the driver moves it)
@@ -48,8 +48,16 @@ func (r *ring) next(i uint32) uint32 {
 	return i
 }
 
+// before is the index before i.
+func (r *ring) before(i uint32) uint32 {
+	if i == 0 {
+		i = r.n
+	}
+	return i - 1
+}
+
 // desc is descriptor i.
-func (r *ring) desc(i uint32) []byte { return r.mem[i*DescSize : i*DescSize+DescSize] }
+func (r *ring) desc(i uint32) *[DescSize]byte { return (*[DescSize]byte)(r.mem[i*DescSize:]) }
 
 // enable takes the ring's memory; it returns what is wrong with it, "" if it is
 // on now.

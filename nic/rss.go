@@ -1,10 +1,6 @@
 package nic
 
-import (
-	"encoding/binary"
-
-	"ringside/cost"
-)
+import "encoding/binary"
 
 // The headers that the device looks into.
 const (
@@ -21,7 +17,7 @@ const (
 )
 
 // toeplitz is the hash of RSS by tables: the hash of an input is the exclusive
-// or of its bytes' entries, one table for each position [7.1.1.7.2].
+// or of its bytes' entries, one table for each position [7.1].
 type toeplitz [rssInputMax][256]uint32
 
 // fill makes the tables of a key. A set bit at position p of the input, counted
@@ -50,6 +46,14 @@ func (t *toeplitz) sum(input []byte, at int) (h uint32) {
 	return h
 }
 
+// sum12 hashes the addresses and ports of IPv4, as they follow one another in a
+// packet without options.
+func (t *toeplitz) sum12(p *[12]byte) uint32 {
+	return t[0][p[0]] ^ t[1][p[1]] ^ t[2][p[2]] ^ t[3][p[3]] ^
+		t[4][p[4]] ^ t[5][p[5]] ^ t[6][p[6]] ^ t[7][p[7]] ^
+		t[8][p[8]] ^ t[9][p[9]] ^ t[10][p[10]] ^ t[11][p[11]]
+}
+
 // rekey says that RSSRK has changed.
 func (n *NIC) rekey() { n.keyed = false }
 
@@ -70,131 +74,98 @@ func (n *NIC) hasher() *toeplitz {
 	return n.rss
 }
 
-// parse finds the packet's type, and its RSS hash and queue if MRQC wants one
-// [7.1.1.7]. It looks through one VLAN tag, and through an outer one if
-// CTRL_EXT.EXT_VLAN is set.
-func (n *NIC) parse(data []byte, v *verdict) {
-	at := 12
-	kind := binary.BigEndian.Uint16(data[at:])
-	if n.ctrlExt&CtrlExtEXTVLAN != 0 && kind == uint16(n.vet>>16) && len(data) >= at+tagSize+2 {
-		at += tagSize
-		kind = binary.BigEndian.Uint16(data[at:])
-	}
-	if kind == uint16(n.vet) && len(data) >= at+tagSize+2 {
-		at += tagSize
-		kind = binary.BigEndian.Uint16(data[at:])
-	}
-	switch kind {
-	case etherIPv4:
-		n.parseIPv4(data[at+2:], v)
-	case etherIPv6:
-		n.parseIPv6(data[at+2:], v)
-	}
-}
-
-// l4 is the packet type bit of a protocol.
-func l4(proto byte) uint64 {
-	switch proto {
-	case protoTCP:
-		return PktTCP
-	case protoUDP:
-		return PktUDP
-	case protoSCTP:
-		return PktSCTP
-	}
-	return 0
+// l4Types has what MRQC calls a packet of each protocol that has ports, and the
+// packet type bit in the descriptor.
+var l4Types = [256]struct {
+	info  uint16
+	kind  RSSType
+	field Mrqc
+}{
+	protoTCP:  {PktTCP, RSSTCPIPv4, MrqcTCPIPv4},
+	protoUDP:  {PktUDP, RSSUDPIPv4, MrqcUDPIPv4},
+	protoSCTP: {PktSCTP, RSSNone, 0},
 }
 
 // parseIPv4 looks into an IPv4 packet. A fragment has no ports.
-func (n *NIC) parseIPv4(p []byte, v *verdict) {
+func (n *NIC) parseIPv4(p []byte) (info uint64, queue uint32) {
 	if len(p) < ipv4Header || p[0]>>4 != 4 || p[0]&0xF < 5 {
-		return
+		return 0, 0
 	}
-	v.info = PktIPv4
+	info = PktIPv4
 	size := int(p[0]&0xF) * 4
 	if size > ipv4Header {
-		v.info |= PktIPv4Ex
+		info |= PktIPv4Ex
 	}
 	whole := binary.BigEndian.Uint16(p[6:])&0x3FFF == 0
+	l4 := &l4Types[p[9]]
 	if whole {
-		v.info |= l4(p[9])
+		info |= uint64(l4.info)
 	}
-	if n.mrqc&MrqcModeMask != MrqcRSS {
-		return
+	if n.rssFields == 0 {
+		return info, 0
 	}
-	if whole && len(p) >= size+portsLen {
-		if p[9] == protoTCP && n.mrqc&MrqcTCPIPv4 != 0 {
-			n.hashed(v, RSSTCPIPv4, p[12:20], p[size:size+portsLen])
-			return
+	switch {
+	case whole && n.rssFields&l4.field != 0 && len(p) >= size+portsLen:
+		if size == ipv4Header {
+			return n.hashed(info, l4.kind, n.hasher().sum12((*[12]byte)(p[12:])))
 		}
-		if p[9] == protoUDP && n.mrqc&MrqcUDPIPv4 != 0 {
-			n.hashed(v, RSSUDPIPv4, p[12:20], p[size:size+portsLen])
-			return
-		}
+		in := [12]byte(p[12:24])
+		copy(in[8:], p[size:size+portsLen])
+		return n.hashed(info, l4.kind, n.hasher().sum12(&in))
+	case n.rssFields&MrqcIPv4 != 0:
+		return n.hashed(info, RSSIPv4, n.hasher().sum(p[12:20], 0))
 	}
-	if n.mrqc&MrqcIPv4 != 0 {
-		n.hashed(v, RSSIPv4, p[12:20], nil)
-	}
+	return info, 0
 }
 
 // parseIPv6 looks into an IPv6 packet, and not past extension headers.
-func (n *NIC) parseIPv6(p []byte, v *verdict) {
+func (n *NIC) parseIPv6(p []byte) (info uint64, queue uint32) {
 	if len(p) < ipv6Header || p[0]>>4 != 6 {
-		return
+		return 0, 0
 	}
 	next := p[6]
-	v.info = PktIPv6 | l4(next)
+	info = PktIPv6 | uint64(l4Types[next].info)
 	extended := next == 0 || next == 43 || next == 44 || next == 51 || next == 60 || next == 135
 	if extended {
-		v.info |= PktIPv6Ex
+		info |= PktIPv6Ex
 	}
-	if n.mrqc&MrqcModeMask != MrqcRSS {
-		return
+	if n.rssFields == 0 {
+		return info, 0
 	}
-	if len(p) >= ipv6Header+portsLen {
-		ports := p[ipv6Header : ipv6Header+portsLen]
-		if kind := ipv6Ports(n.mrqc, next); kind != RSSNone {
-			n.hashed(v, kind, p[8:40], ports)
-			return
-		}
+	t := n.hasher()
+	if kind := ipv6Ports(n.rssFields, next); kind != RSSNone && len(p) >= ipv6Header+portsLen {
+		return n.hashed(info, kind, t.sum(p[8:ipv6Header+portsLen], 0))
 	}
 	switch {
-	case extended && n.mrqc&MrqcIPv6Ex != 0:
-		n.hashed(v, RSSIPv6Ex, p[8:40], nil)
-	case n.mrqc&MrqcIPv6 != 0:
-		n.hashed(v, RSSIPv6, p[8:40], nil)
-	case n.mrqc&MrqcIPv6Ex != 0:
-		n.hashed(v, RSSIPv6Ex, p[8:40], nil)
+	case n.rssFields&MrqcIPv6Ex != 0:
+		return n.hashed(info, RSSIPv6Ex, t.sum(p[8:ipv6Header], 0))
+	case n.rssFields&MrqcIPv6 != 0:
+		return n.hashed(info, RSSIPv6, t.sum(p[8:ipv6Header], 0))
 	}
+	return info, 0
 }
 
 // ipv6Ports is the hash with ports that MRQC wants of a protocol in IPv6. The
-// fields named Ex cover packets without extension headers too.
+// fields named Ex come first, and cover packets without extension headers too.
 func ipv6Ports(m Mrqc, proto byte) RSSType {
 	switch {
-	case proto == protoTCP && m&MrqcTCPIPv6 != 0:
-		return RSSTCPIPv6
 	case proto == protoTCP && m&MrqcTCPIPv6Ex != 0:
 		return RSSTCPIPv6Ex
-	case proto == protoUDP && m&MrqcUDPIPv6 != 0:
-		return RSSUDPIPv6
+	case proto == protoTCP && m&MrqcTCPIPv6 != 0:
+		return RSSTCPIPv6
 	case proto == protoUDP && m&MrqcUDPIPv6Ex != 0:
 		return RSSUDPIPv6Ex
+	case proto == protoUDP && m&MrqcUDPIPv6 != 0:
+		return RSSUDPIPv6
 	}
 	return RSSNone
 }
 
-// hashed hashes addresses and ports and looks the queue up in RETA. The hash
-// stands in the descriptor when RXCSUM.PCSD says so.
-func (n *NIC) hashed(v *verdict, kind RSSType, addrs, ports []byte) {
-	t := n.hasher()
-	h := t.sum(addrs, 0) ^ t.sum(ports, len(addrs))
-	e := h & 127
-	v.queue = int(n.reta[e>>2] >> (8 * (e & 3)) & 0xF)
+// hashed looks the queue of a hash up in RETA. The hash stands in the descriptor
+// when RXCSUM.PCSD says so.
+func (n *NIC) hashed(info uint64, kind RSSType, h uint32) (uint64, uint32) {
 	if n.rxcsum&RxcsumPCSD != 0 {
-		v.info |= uint64(kind) | uint64(h)<<32
+		info |= uint64(kind) | uint64(h)<<32
 	}
-	if v.queue >= len(n.rx) {
-		v.queue, v.reason = 0, cost.NICRxDisabled
-	}
+	return info, uint32(n.redirect[h&127])
 }

@@ -1,6 +1,6 @@
 package nic
 
-// Statistics registers [8.17]. All are cleared by reading them, and stick at
+// Statistics registers [8.18]. All are cleared by reading them, and stick at
 // their highest value; the octet counters are pairs, cleared by reading the high
 // half.
 const (
@@ -65,7 +65,7 @@ func high(v *uint64) uint32 {
 	return shown
 }
 
-// rqdpcMax is where RQDPC sticks: it has twelve bits [8.10.10].
+// rqdpcMax is where RQDPC sticks: it has twelve bits [8.10].
 const rqdpcMax = 0xFFF
 
 // read clears and returns a statistics register; ok is false if reg is none.

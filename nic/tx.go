@@ -10,7 +10,7 @@ import (
 )
 
 // txFIFO is the transmit packet buffer: a frame is fetched when there is room
-// for it, and is gone when its last bit is out [4.6.9].
+// for it, and is gone when its last bit is out [4.6].
 const txFIFO = 40 << 10
 
 // A txQueue is a transmit ring. The ring's head is where the driver sees it; the
@@ -77,7 +77,7 @@ func (f *fixed[T]) pop() {
 
 // transmitAll looks at every transmit ring.
 func (n *NIC) transmitAll(now sim.Time) {
-	for q := range n.tx {
+	for q := range n.queues {
 		n.transmit(q, now)
 	}
 }
@@ -139,7 +139,7 @@ func (n *NIC) chain(queue int, now sim.Time) (c chain) {
 	paylen := -1
 	for i := q.fetch; ; {
 		d := q.desc(i)
-		addr := binary.LittleEndian.Uint64(d)
+		addr := binary.LittleEndian.Uint64(d[:])
 		cmd, opts := binary.LittleEndian.Uint32(d[8:]), binary.LittleEndian.Uint32(d[12:])
 		c.descs++
 		if cmd&TxRS != 0 {
@@ -207,17 +207,18 @@ func (n *NIC) chain(queue int, now sim.Time) (c chain) {
 func (n *NIC) send1(queue int, c *chain, now sim.Time, b *txBurst) {
 	q := &n.tx[queue]
 	first := q.fetch
-	tag := q.tags[first]
+	last := q.before(c.end)
+	tag := q.tags[last]
 	at := max(now, n.txFree)
 	if c.context {
 		d := q.desc(first)
-		q.contexts[d[12]>>4&1] = [DescSize]byte(d)
+		q.contexts[d[12]>>4&1] = *d
 		b.descs++
 		n.txFree = at + sim.Time(n.price.txFetch)
 		n.gone(queue, c, n.txFree)
 		return
 	}
-	q.tags[first] = Tag{}
+	q.tags[last] = Tag{}
 	b.descs += uint64(c.descs)
 	if c.wrong != cost.NotDropped {
 		n.txFree = at + sim.Time(uint64(c.descs)*n.price.txFetch)
@@ -242,7 +243,7 @@ func (n *NIC) send1(queue int, c *chain, now sim.Time, b *txBurst) {
 	n.txFree = fetched
 	begin := max(fetched, n.link.txOut)
 	out := begin + n.link.span(onWire(size))
-	n.link.txOut = out + n.link.span(gap)
+	n.link.txOut = out + n.link.gap
 	n.leaving.push(leaving{out, size})
 	n.leavingN += size
 	if c.report >= 0 {
@@ -268,13 +269,13 @@ func (n *NIC) send1(queue int, c *chain, now sim.Time, b *txBurst) {
 func (n *NIC) gather(q *txQueue, c *chain) []byte {
 	if c.descs == 1 && c.size >= minFrame {
 		d := q.desc(q.fetch)
-		return n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d)), c.size)
+		return n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d[:])), c.size)
 	}
 	size := 0
 	for i := q.fetch; i != c.end; i = q.next(i) {
 		d := q.desc(i)
 		part := int(binary.LittleEndian.Uint32(d[8:]) & 0xFFFF)
-		size += copy(n.frame[size:], n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d)), part))
+		size += copy(n.frame[size:], n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d[:])), part))
 	}
 	for size < minFrame {
 		n.frame[size] = 0
@@ -332,7 +333,7 @@ func (n *NIC) reclaim() {
 		return
 	}
 	d := q.desc(uint32(s.done))
-	binary.LittleEndian.PutUint64(d, 0)
+	binary.LittleEndian.PutUint64(d[:], 0)
 	binary.LittleEndian.PutUint64(d[8:], TxDD<<32)
 	n.irq.raise(q.bit, s.at)
 }
@@ -367,9 +368,10 @@ func (n *NIC) stopTx(queue int, now sim.Time) {
 		return
 	}
 	for q.fetch != q.tail {
-		id := q.tags[q.fetch].ID
+		var id uint64
 		for q.fetch != q.tail {
 			eop := binary.LittleEndian.Uint32(q.desc(q.fetch)[8:])&TxEOP != 0
+			id = q.tags[q.fetch].ID
 			q.fetch = q.next(q.fetch)
 			if eop {
 				break

@@ -34,6 +34,7 @@ const (
 type link struct {
 	bps   uint64
 	each  uint64   // picoseconds for a byte, when that is whole; else 0
+	gap   sim.Time // between two frames
 	free  sim.Time // when the next frame from the wire may begin
 	txOut sim.Time // when the next frame to the wire may begin
 }
@@ -43,6 +44,7 @@ func newLink(bps uint64) link {
 	if 8e12%bps == 0 {
 		l.each = 8e12 / bps
 	}
+	l.gap = l.span(gap)
 	return l
 }
 
@@ -59,22 +61,22 @@ func onWire(n int) uint64 {
 	return uint64(max(n, minFrame)) + fcs + preamble
 }
 
-// pull takes the next frame from the wire into n.held, if there is one and none
-// is held: its last bit is in at n.arrives.
+// arrival is when the last bit of the next frame, size bytes that can begin at
+// the time at, is in. The link is busy until then and the gap after it.
+func (l *link) arrival(at sim.Time, size int) sim.Time {
+	t := max(at, l.free) + l.span(onWire(size))
+	l.free = t + l.gap
+	return t
+}
+
+// pull takes the next frame from the wire into n.held, when none is held: its
+// last bit is in at n.arrives.
 func (n *NIC) pull() bool {
-	if n.have {
-		return true
-	}
-	if n.idle {
-		return false
-	}
-	if !n.wire.Receive(&n.held) {
+	if n.idle || !n.wire.Receive(&n.held) {
 		n.idle = true
 		return false
 	}
-	begin := max(n.held.At, n.link.free)
-	n.arrives = begin + n.link.span(onWire(len(n.held.Data)))
-	n.link.free = n.arrives + n.link.span(gap)
+	n.arrives = n.link.arrival(n.held.At, len(n.held.Data))
 	n.have = true
 	return true
 }
@@ -85,4 +87,13 @@ func (n *NIC) Arrive() {
 	if !n.busy {
 		n.rearm()
 	}
+}
+
+// UnderWay is the number of frames that were taken from the wire and whose last
+// bit is not in yet: at most one.
+func (n *NIC) UnderWay() uint64 {
+	if n.have {
+		return 1
+	}
+	return 0
 }

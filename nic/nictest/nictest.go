@@ -335,12 +335,12 @@ func (d *Driver) Send(queue int, tag nic.Tag, data []byte, piece int) {
 	if piece == 0 {
 		piece = len(data)
 	}
-	d.NIC.SetTxTag(queue, r.Use, tag)
 	for at := 0; at < len(data); at += piece {
 		part := data[at:min(at+piece, len(data))]
 		cmd := uint32(nic.TxIFCS)
 		if at+piece >= len(data) {
 			cmd |= nic.TxEOP | nic.TxRS
+			d.NIC.SetTxTag(queue, r.Use, tag)
 		}
 		copy(d.Memory.Bytes(r.Buffers[r.Use], r.Size), part)
 		r.Tx(r.Use).Give(uint64(r.Buffers[r.Use]), len(part), cmd, len(data))
