@@ -16,6 +16,14 @@ import (
 // BenchmarkNext reads files of 8 to 30 MB that the page cache holds, and so
 // has in its nanoseconds the system calls, the kernel's copy and the opening.
 // BenchmarkPcapgo reads the same files with pcapgo's zero-copy calls.
+//
+// Best of 20 runs of 100 ms on two shared cores of an AMD EPYC, go1.26.8, in ns:
+//
+//	                        64 B   1514 B   pcapgo v1.1.19
+//	pcap                    16.1    122      57    443
+//	pcapng                  32.3    143      80    480
+//	pcapng with epb_flags   46.9    154      82    481
+//	pcap.gz                 39.0    539     114    626
 func BenchmarkNext(b *testing.B) {
 	eachFile(b, func(b *testing.B, path string) {
 		var r *Reader
