@@ -232,7 +232,10 @@ func (h *Host) Run() error {
 	if err := h.Engine.RunToIdle(); err != nil {
 		return err
 	}
-	return h.check()
+	if err := h.Kernel.CheckRest(); err != nil {
+		return err
+	}
+	return h.Check()
 }
 
 // RunUntil runs up to the time end, which may leave frames in flight, and asks
@@ -241,12 +244,13 @@ func (h *Host) RunUntil(end sim.Time) error {
 	if err := h.Engine.RunUntil(end); err != nil {
 		return err
 	}
-	return h.check()
+	return h.Check()
 }
 
-// check is the oracles that are on in every run: nothing is lost, rings are
-// owned by one side, nobody waits for nobody, tables keep their bounds.
-func (h *Host) check() error {
+// Check asks the oracles that are on in every run: nothing is lost, rings are
+// owned by one side, tables keep their bounds. It may be called whenever no event
+// runs, and looks at every queue and table.
+func (h *Host) Check() error {
 	if err := h.Kernel.Check(); err != nil {
 		return err
 	}

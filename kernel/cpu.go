@@ -26,8 +26,10 @@ type CPU struct {
 	name  string
 	acct  *cost.Account
 	clock sim.Clock
+	seen  sim.Time   // some time that the clock has shown
 	timer *sim.Timer // armed for the moment there is something to do
 
+	watched bool         // somebody watches the run: the kernel has a sink
 	running bool         // inside Fire: work found now is seen by the loop
 	irqs    []irq        // waiting, in order of arrival
 	work    []func(*CPU) // timers of the kernel that have fired, likewise
@@ -61,11 +63,21 @@ type runnable struct {
 const slice = 3 * sim.Millisecond
 
 func newCPU(k *Kernel, id int) *CPU {
-	c := &CPU{k: k, id: id, name: fmt.Sprintf("cpu%d", id)}
+	c := &CPU{k: k, id: id, name: fmt.Sprintf("cpu%d", id), watched: k.sink != nil}
 	c.acct = cost.NewAccount(c.name, k.book, false)
 	c.clock = sim.NewClock(k.book.Hz, c.acct.Meter())
 	c.timer = k.eng.NewTimer(c.name, c)
 	return c
+}
+
+// reached says that the CPU's time is at least at. It looks at the clock only
+// when the last look does not tell.
+func (c *CPU) reached(at sim.Time) bool {
+	if at <= c.seen {
+		return true
+	}
+	c.seen = c.clock.Now()
+	return at <= c.seen
 }
 
 // kick makes sure that the CPU looks for work at the time at, or as soon as it

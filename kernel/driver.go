@@ -33,7 +33,8 @@ type driver struct {
 // page room for the skb_shared_info at its end, as igb's large buffers do.
 const (
 	rxBufferSize  = 3072
-	rxHeadroom    = 64
+	rxHeadroom    = 64 // least room in front of a frame, NET_SKB_PAD
+	rxColours     = 8  // frames begin at so many different lines of their pages
 	rxRefill      = 16 // IGB_RX_BUFFER_WRITE: refill in bundles, one doorbell each
 	rxBlockOrder  = 1  // two pages, used in turn
 	txRingSize    = 256
@@ -62,6 +63,14 @@ type rxBuffer struct {
 	block mem.Addr
 	half  mem.Addr // 0 or one page
 	ready bool     // has a block to post
+}
+
+// addr is where the device puts the frame of descriptor i. The room in front of
+// it differs from descriptor to descriptor: if all frames began at the same line
+// of their pages they would fight for the same few sets of the cache, as slab
+// colouring knows.
+func (b *rxBuffer) addr(i int) mem.Addr {
+	return b.block + b.half + rxHeadroom*mem.Addr(1+i%rxColours)
 }
 
 type txQueue struct {
@@ -107,7 +116,7 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 			break
 		}
 		buf := &q.buffers[ntc]
-		addr := buf.block + buf.half + rxHeadroom
+		addr := buf.addr(ntc)
 		data := d.k.mem.Bytes(addr, length)
 		s := q.partial
 		if s == nil {
@@ -137,8 +146,6 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	q.nextToClean = ntc
 	q.cleaned += int(descs)
 	done := list[:n]
-	c.acct.Frames(cost.IRQ, uint64(n))
-	c.acct.Frames(cost.NAPI, uint64(n))
 	c.each(cost.IgbCleanRxIrq, done)
 	c.each(cost.IgbGetRxBuffer, done)
 	c.each(cost.IgbBuildSkb, done)
@@ -154,7 +161,7 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	if q.cleaned >= rxRefill {
 		d.refill(c, q)
 	}
-	if c.k.sink != nil {
+	if c.watched {
 		for _, s := range done {
 			c.k.show(c, s, sight{point: trace.Driver, port: int32(d.port), vm: -1})
 		}
@@ -189,12 +196,15 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 			*buf = rxBuffer{block: block, ready: true}
 			allocated++
 		}
-		q.desc(q.nextToUse).Give(uint64(buf.block + buf.half + rxHeadroom))
+		q.desc(q.nextToUse).Give(uint64(buf.addr(q.nextToUse)))
 		if q.nextToUse++; q.nextToUse == q.size {
 			q.nextToUse = 0
 		}
 		q.cleaned--
 	}
+	// The descriptor at the tail stays ours. It must not look done, or a harvest
+	// that comes round to it would take an old frame again.
+	q.desc(q.nextToUse).Give(0)
 	if c == nil { // probing: not billed
 		d.poke(nic.RDT(q.index), uint32(q.nextToUse))
 		return
@@ -210,7 +220,7 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 // before it.
 func (d *driver) xmit(c *CPU, s *skb) {
 	q := d.tx[c.id%len(d.tx)]
-	if c.k.sink != nil {
+	if c.watched {
 		c.k.show(c, s, sight{point: trace.Driver, tx: true, port: int32(d.port), vm: -1})
 	}
 	if len(q.qdisc) > 0 || !d.post(c, q, s) {
@@ -250,7 +260,7 @@ func (d *driver) post(c *CPU, q *txQueue, s *skb) bool {
 		if q.nextToUse++; q.nextToUse == q.size {
 			q.nextToUse = 0
 		}
-		c.one(cost.IgbXmitFrame, s, 0, "")
+		c.one(cost.IgbXmitFrame, s)
 	}
 	return true
 }
@@ -283,7 +293,7 @@ func (d *driver) cleanTx(c *CPU, q *txQueue) {
 			last = 0
 		}
 		q.nextToClean = last
-		c.one(cost.IgbCleanTxIrq, s, 0, "")
+		c.one(cost.IgbCleanTxIrq, s)
 		d.k.release(s)
 	}
 	waited := len(q.qdisc)

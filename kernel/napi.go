@@ -89,7 +89,7 @@ func (n *napi) violation(c *CPU, format string, args ...any) {
 
 // fmt1 formats a note only when somebody will read it.
 func fmt1(c *CPU, format string, arg any) string {
-	if c.k.sink == nil {
+	if !c.watched {
 		return ""
 	}
 	return fmt.Sprintf(format, arg)

@@ -55,9 +55,9 @@ const hostNIC = 1
 // call, and the frame is delivered.
 func (h *hostStack) input(c *CPU, s *skb) {
 	k := h.k
-	c.one(cost.IPRcv, s, 0, "")
+	c.one(cost.IPRcv, s)
 	k.flow.ToHost++
-	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.Delivered, A: s.id, B: s.hash()})
+	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.Delivered, A: s.id, B: s.fate()})
 	if k.sink != nil {
 		k.show(c, s, sight{point: trace.Host, verdict: trace.Deliver, port: int32(bridge.Local), vm: -1})
 	}
@@ -66,7 +66,7 @@ func (h *hostStack) input(c *CPU, s *skb) {
 		h.link.deliver(s)
 		h.cpu = nil
 	}
-	c.one(cost.ConsumeSkb, s, 0, "")
+	c.one(cost.ConsumeSkb, s)
 	k.release(s)
 }
 
@@ -185,7 +185,7 @@ func (l *hostLink) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) 
 				}
 			}
 		}
-		c.one(cost.IPOutput, s, 0, "")
+		c.one(cost.IPOutput, s)
 		k.send(c, s)
 		n++
 	}

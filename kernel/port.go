@@ -16,41 +16,69 @@ type netdev struct {
 }
 
 // receive is netif_receive_skb_list for frames that came in by a port of the
-// bridge: its rx_handler takes them all.
+// bridge: its rx_handler takes them all. At most groNormalBatch frames.
+//
+// Frames in a row that the bridge simply forwards are charged and sent together;
+// a frame with any other fate is dealt with alone, in its turn.
 func (k *Kernel) receive(c *CPU, in bridge.Port, list []*skb) {
-	n := uint64(len(list))
-	c.acct.Frames(cost.Stack, n)
-	c.acct.Frames(cost.Bridge, n)
 	c.each(cost.NetifReceiveSkbCore, list)
 	c.each(cost.BrHandleFrame, list)
-	for _, s := range list {
-		v := k.br.Handle(in, s.data, c.clock.Now())
+	now := c.clock.Now()
+	var out [groNormalBatch]bridge.Port
+	row := 0 // frames list[row:i] are decided and not sent yet
+	for i, s := range list {
+		v := k.br.Handle(in, s.data, now)
+		if v.Action == bridge.Forward && v.Learned == bridge.Refreshed && !v.Up {
+			out[i] = v.Out[0]
+			continue
+		}
+		k.forward(c, list[row:i], out[row:i])
+		row = i + 1
 		if v.Finished() {
-			c.one(cost.BrHandleFrameFinish, s, 0, "")
+			c.one(cost.BrHandleFrameFinish, s)
 		}
 		k.learned(c, s, v.Learned)
 		k.decided(c, in, s, &v)
 	}
+	k.forward(c, list[row:], out[row:len(list)])
 	k.armAgeing()
+}
+
+// forward sends frames from known stations, each to its one port.
+func (k *Kernel) forward(c *CPU, list []*skb, out []bridge.Port) {
+	if len(list) == 0 {
+		return
+	}
+	c.each(cost.BrHandleFrameFinish, list)
+	c.each(cost.BrFdbUpdate, list)
+	c.each(cost.BrFdbFind, list)
+	c.each(cost.BrForward, list)
+	c.each(cost.DevQueueXmit, list)
+	for i, s := range list {
+		if c.watched {
+			k.show(c, s, sight{point: trace.Bridge, port: int32(out[i]), vm: -1, tx: k.ports[out[i]].drv != nil})
+		}
+		k.transmit(c, out[i], s)
+	}
 }
 
 // learned charges what the source address did to the table.
 func (k *Kernel) learned(c *CPU, s *skb, what bridge.Learned) {
 	switch what {
 	case bridge.Refreshed, bridge.OwnAddress, bridge.Refused:
-		c.one(cost.BrFdbUpdate, s, 0, "")
+		c.one(cost.BrFdbUpdate, s)
 	case bridge.Created, bridge.Moved:
-		c.one(cost.BrFdbCreate, s, 0, "")
+		c.one(cost.BrFdbCreate, s)
 	}
 }
 
 // decided carries out the bridge's verdict on s.
 func (k *Kernel) decided(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) {
 	if v.Looked {
-		c.one(cost.BrFdbFind, s, 0, "")
+		c.one(cost.BrFdbFind, s)
 	}
 	if v.Flooded() {
-		c.one(cost.BrFlood, s, 0, "")
+		c.one(cost.BrFlood, s)
 	}
 	if k.sink != nil {
 		k.showVerdict(c, in, s, v)
@@ -69,14 +97,15 @@ func (k *Kernel) decided(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) {
 	}
 	for i, out := range v.Out {
 		if i < len(v.Out)-1 || v.Up {
-			c.one(cost.DeliverClone, s, 0, "")
+			c.one(cost.DeliverClone, s)
 		} else {
-			c.one(cost.BrForward, s, 0, "")
+			c.one(cost.BrForward, s)
 		}
+		c.one(cost.DevQueueXmit, s)
 		k.transmit(c, out, s)
 	}
 	if v.Up {
-		c.one(cost.BrPassFrameUp, s, 0, "")
+		c.one(cost.BrPassFrameUp, s)
 		k.host.input(c, s)
 	}
 }
@@ -95,9 +124,9 @@ func (k *Kernel) showVerdict(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) 
 	k.show(c, s, what)
 }
 
-// transmit is dev_queue_xmit on the device of a port.
+// transmit is the ndo_start_xmit of a port's device; the caller has charged
+// dev_queue_xmit.
 func (k *Kernel) transmit(c *CPU, out bridge.Port, s *skb) {
-	c.one(cost.DevQueueXmit, s, 0, "")
 	dev := &k.ports[out]
 	if dev.tap != nil {
 		dev.tap.xmit(c, s)
@@ -108,7 +137,6 @@ func (k *Kernel) transmit(c *CPU, out bridge.Port, s *skb) {
 
 // send is br_dev_xmit: a frame of the host's own stack goes to the bridge.
 func (k *Kernel) send(c *CPU, s *skb) {
-	c.acct.Frames(cost.Bridge, 1)
 	k.begin(c, s)
 	if k.sink != nil {
 		k.show(c, s, sight{point: trace.Host, tx: true, port: int32(bridge.Local), vm: -1})
@@ -120,20 +148,19 @@ func (k *Kernel) send(c *CPU, s *skb) {
 // begin counts a frame that begins inside the machine.
 func (k *Kernel) begin(c *CPU, s *skb) {
 	k.flow.Own++
-	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.FrameIn, A: s.id, B: s.hash()})
+	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.FrameIn, A: s.id, B: uint64(s.length)})
 }
 
-// deliverVM counts a frame that a guest has in its memory.
-func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb) {
+// deliverVM counts a frame that a guest has in its memory, by the time it has it.
+func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb) sim.Time {
 	now := c.clock.Now()
-	c.acct.Frames(cost.Syscall, 1)
-	c.acct.Frames(cost.VM, 1)
 	k.flow.ToVMs++
 	k.Latency.Record(now - s.arrived)
-	k.hash.Add(trace.Record{At: now, Kind: trace.Delivered, Who: uint32(t.port), A: s.id, B: s.hash()})
-	if k.sink != nil {
+	k.hash.Add(trace.Record{At: now, Kind: trace.Delivered, Who: uint32(t.port), A: s.id, B: s.fate()})
+	if c.watched {
 		k.show(c, s, sight{point: trace.VM, verdict: trace.Deliver, port: int32(t.port), vm: t.vm})
 	}
+	return now
 }
 
 // armAgeing keeps the ageing walk armed for when the table asks for it.

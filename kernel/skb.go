@@ -89,18 +89,23 @@ func (s *skb) addFrag(f frag) {
 	s.length += int32(len(f.data))
 }
 
-// hash is the fingerprint of the frame's bytes.
+// fate is what the trace keeps of a frame that arrived: its bytes, and when it
+// came in.
+func (s *skb) fate() uint64 { return trace.Fate(s.hash(), s.arrived) }
+
 func (s *skb) hash() uint64 {
 	h := trace.Bytes(s.data)
-	for i := range s.nfrags {
-		h = h*31 + trace.Bytes(s.frags[i].data)
+	if s.nfrags > 0 {
+		for _, f := range s.frags[:s.nfrags] {
+			h = h*31 + trace.Bytes(f.data)
+		}
 	}
 	return h
 }
 
 // drop frees one holder's share of s, counts it at stage and says why.
 func (c *CPU) drop(s *skb, stage cost.Stage, reason cost.DropReason) {
-	c.one(cost.KfreeSkb, s, 0, reason.String())
+	c.one(cost.KfreeSkb, s)
 	k := c.k
 	k.drops.Add(stage, reason, 1)
 	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.Dropped, Who: trace.WhoDropped(stage, reason), A: s.id})

@@ -1,8 +1,6 @@
 package kernel
 
 import (
-	"fmt"
-
 	"ringside/bridge"
 	"ringside/cost"
 	"ringside/mem"
@@ -58,8 +56,7 @@ type TapStat struct {
 
 // xmit is tun_net_xmit: s goes on the ring, its reader is woken.
 func (t *tap) xmit(c *CPU, s *skb) {
-	c.one(cost.TunNetXmit, s, 0, t.name)
-	c.acct.Frames(cost.Tap, 1)
+	c.one(cost.TunNetXmit, s)
 	if !t.opened {
 		c.drop(s, cost.Tap, cost.DevReady)
 		return
@@ -78,7 +75,7 @@ func (t *tap) xmit(c *CPU, s *skb) {
 		t.tail = 0
 	}
 	t.last = c
-	if c.k.sink != nil {
+	if c.watched {
 		c.k.show(c, s, sight{point: trace.Tap, port: int32(t.port), vm: t.vm})
 	}
 	if t.waiting != nil && t.wants&syscall.PollIn != 0 {
@@ -96,32 +93,39 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	c := taskOf(st).cpu
 	sl := &t.ring[t.head]
 	s := sl.s
-	if s == nil || sl.at > c.clock.Now() {
+	if s == nil || !c.reached(sl.at) {
 		return 0, syscall.EAGAIN
 	}
-	c.one(cost.TunRingRecv, s, 0, "")
-	*sl = slot{nil, c.clock.Now()}
+	c.one(cost.TunRingRecv, s)
+	n, errno := t.putUser(c, st, segs, s)
 	if t.head++; t.head == t.size {
 		t.head = 0
 	}
-	n, errno := t.putUser(c, st, segs, s)
 	if errno != syscall.OK {
+		*sl = slot{nil, c.clock.Now()}
 		c.drop(s, cost.Syscall, cost.SKBUcopyFault)
 		return 0, errno
 	}
-	c.one(cost.ConsumeSkb, s, 0, "")
+	c.one(cost.ConsumeSkb, s)
 	t.stat.RxFrames++
 	t.stat.RxBytes += uint64(n)
 	if n < int(s.length) {
 		t.stat.Truncated++
 	}
-	t.k.deliverVM(c, t, s)
+	*sl = slot{nil, t.k.deliverVM(c, t, s)}
 	t.k.release(s)
 	return n, syscall.OK
 }
 
 // putUser is tun_put_user: the copy across the border.
 func (t *tap) putUser(c *CPU, st *syscall.Task, segs []syscall.Segment, s *skb) (int, syscall.Errno) {
+	if s.nfrags == 0 && len(segs) == 1 { // nearly every frame
+		n, errno := st.CopyOutOne(segs[0], s.data)
+		if c.watched {
+			c.note(cost.TunPutUser, s, 1, uint64(n), "into "+st.Name)
+		}
+		return n, errno
+	}
 	cur := syscall.Cursor{Segs: segs}
 	n, errno := st.CopyOut(&cur, s.data)
 	for i := int32(0); i < s.nfrags && errno == syscall.OK; i++ {
@@ -129,8 +133,8 @@ func (t *tap) putUser(c *CPU, st *syscall.Task, segs []syscall.Segment, s *skb) 
 		m, errno = st.CopyOut(&cur, s.frags[i].data)
 		n += m
 	}
-	if c.k.sink != nil {
-		c.note(cost.TunPutUser, s, uint64(1+s.nfrags), uint64(n), fmt.Sprintf("into %s", st.Name))
+	if c.watched {
+		c.note(cost.TunPutUser, s, uint64(1+s.nfrags), uint64(n), "into "+st.Name)
 	}
 	return n, errno
 }
@@ -156,8 +160,8 @@ func (t *tap) Write(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errn
 		return 0, syscall.ENOMEM
 	}
 	s.id, s.arrived, s.queue = t.k.newID(), c.clock.Now(), -1
-	c.one(cost.TunGetUser, s, 0, "")
-	c.one(cost.TunBuildSkb, s, 0, "")
+	c.one(cost.TunGetUser, s)
+	c.one(cost.TunBuildSkb, s)
 	errno := t.copyIn(st, &cur, s)
 	if errno != syscall.OK {
 		t.k.release(s)
@@ -165,9 +169,8 @@ func (t *tap) Write(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errn
 	}
 	t.stat.TxFrames++
 	t.stat.TxBytes += uint64(n)
-	c.acct.Frames(cost.Tap, 1)
 	t.k.begin(c, s)
-	if c.k.sink != nil {
+	if c.watched {
 		c.k.show(c, s, sight{point: trace.VM, tx: true, port: int32(t.port), vm: t.vm})
 		c.note(cost.CopyIn, s, uint64(1+s.nfrags), uint64(n), "")
 		c.k.show(c, s, sight{point: trace.Tap, tx: true, port: int32(t.port), vm: t.vm})

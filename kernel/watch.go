@@ -8,18 +8,18 @@ import (
 // Charging and showing stand in one call here, so that the journey of a frame
 // and the bill are made of the same steps.
 
-// one charges the step s for one frame, with the bytes it moved.
-func (c *CPU) one(s cost.Step, f *skb, bytes uint64, note string) {
-	c.acct.ChargeBytes(s, 1, bytes)
-	if c.k.sink != nil {
-		c.note(s, f, 1, bytes, note)
+// one charges the step s for one frame.
+func (c *CPU) one(s cost.Step, f *skb) {
+	c.acct.Charge(s, 1)
+	if c.watched {
+		c.note(s, f, 1, 0, "")
 	}
 }
 
 // each charges the step s once for every frame of list.
 func (c *CPU) each(s cost.Step, list []*skb) {
 	c.acct.Charge(s, uint64(len(list)))
-	if c.k.sink != nil {
+	if c.watched {
 		for _, f := range list {
 			c.note(s, f, 1, 0, "")
 		}
@@ -30,7 +30,7 @@ func (c *CPU) each(s cost.Step, list []*skb) {
 // poll, a doorbell.
 func (c *CPU) shared(s cost.Step, n uint64, note string) {
 	c.acct.Charge(s, n)
-	if c.k.sink != nil {
+	if c.watched {
 		c.k.sink.Step(trace.Step{At: c.clock.Now(), CPU: int32(c.id), Step: s, N: n, Note: note})
 	}
 }

@@ -28,6 +28,18 @@ func (t *Task) CopyOut(c *Cursor, b []byte) (int, Errno) {
 	return n, errno
 }
 
+// CopyOutOne is CopyOut of one piece into one segment.
+func (t *Task) CopyOutOne(s Segment, b []byte) (int, Errno) {
+	theirs := t.memory.Bytes(s.Addr, s.Len)
+	if theirs == nil {
+		t.host.Account.Charge(cost.TunPutUser, 1)
+		return 0, EFAULT
+	}
+	n := copy(theirs, b)
+	t.host.Account.ChargeBytes(cost.TunPutUser, 1, uint64(n))
+	return n, OK
+}
+
 // CopyIn fills b from the guest at the cursor and returns how many bytes were
 // there, with EFAULT as CopyOut.
 func (t *Task) CopyIn(c *Cursor, b []byte) (int, Errno) {
