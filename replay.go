@@ -54,6 +54,9 @@ type Replay struct {
 	// Progress, if not nil, is called now and then with the number of frames that
 	// are on the wire so far.
 	Progress func(frames uint64)
+	// Start, if not nil, is called with the machine before it runs, to keep its
+	// trace for instance.
+	Start func(*Host)
 }
 
 // ErrEndless says that guests kept frames going after Replay.Grace.
@@ -118,6 +121,9 @@ func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
 	defer h.Close()
 	defer w.close()
 	r.watch(h, w)
+	if r.Start != nil {
+		r.Start(h)
+	}
 	if r.Until > 0 {
 		err = h.RunUntil(r.Until)
 	} else {
