@@ -19,8 +19,8 @@ var (
 const (
 	// DefaultAgeing is how long an entry lasts after its station's last frame.
 	DefaultAgeing = 300 * sim.Second
-	// DefaultMaxLearned is the bound on learned entries: a million with some
-	// room, at 64 bytes for every two of them about 33 MB of table at the most.
+	// DefaultMaxLearned is the bound on learned entries: a million and some room,
+	// more stations than any one segment has, in a table of 33 MB.
 	DefaultMaxLearned = 1 << 20
 	// Hub as Config.Ageing makes a bridge that learns nothing and floods all
 	// unicast, as ageing_time 0 does in Linux.
@@ -228,17 +228,21 @@ func (b *Bridge) Handle(in Port, frame []byte, now sim.Time) Verdict {
 	i := from.match(src)
 	if from.key[i] != src {
 		from = b.fdb.next(at)
-		i = from.match(src)
+		if i = from.match(src); from.key[i] != src {
+			return b.decide(in, frame, now)
+		}
 	}
 	at = b.fdb.home(dst)
 	to := &b.fdb.lines[at]
 	j := to.match(dst)
 	if to.key[j] != dst {
 		to = b.fdb.next(at)
-		j = to.match(dst)
+		if j = to.match(dst); to.key[j] != dst {
+			return b.decide(in, frame, now)
+		}
 	}
 	here, there := from.what[i], to.what[j]
-	if from.key[i] != src || to.key[j] != dst || !here.refreshes(p.tag) || there.same(here) || there&local != 0 {
+	if !here.refreshes(p.tag) || there.same(here) || there&local != 0 {
 		return b.decide(in, frame, now)
 	}
 	from.updated[i] = now
@@ -269,8 +273,8 @@ func (b *Bridge) decide(in Port, frame []byte, now sim.Time) Verdict {
 		if n == 1 {
 			return p.drop(cost.MACIEEEMACControl)
 		}
-		did := Work{Learned: b.learn(p, in, src, now)}
+		did := Work{Learned: b.learn(in, src, now)}
 		return Verdict{Action: PassPort, Reason: cost.RSLinkLocal, Work: did}
 	}
-	return b.forward(p, in, dst, Work{Learned: b.learn(p, in, src, now), Up: b.cfg.Promisc})
+	return b.forward(p, in, dst, Work{Learned: b.learn(in, src, now), Up: b.cfg.Promisc})
 }

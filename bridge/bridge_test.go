@@ -402,10 +402,20 @@ func TestPortNumbersAreGivenOutAgainLowestFirst(t *testing.T) {
 
 func TestPortsHaveABound(t *testing.T) {
 	b := mustNew(t, Config{})
-	b.ports = make([]port, MaxPorts+1)
+	for range MaxPorts {
+		mustAdd(t, b, PortConfig{})
+	}
 	if _, err := b.AddPort(PortConfig{}); !errors.Is(err, ErrFull) {
 		t.Errorf("port %d: %v", MaxPorts+1, err)
 	}
+	b.send(MaxPorts, all, alice, 0)
+	if v := b.send(1, alice, bob, 0); !slices.Equal(v.Out, []Port{MaxPorts}) {
+		t.Errorf("to the last port: %+v", v)
+	}
+	if v := b.send(1, all, bob, 0); len(v.Out) != MaxPorts-1 {
+		t.Errorf("flooded to %d ports", len(v.Out))
+	}
+	must(t, b.Check())
 }
 
 func TestLocalAddresses(t *testing.T) {

@@ -23,12 +23,14 @@ func (b *Bridge) Check() error {
 	}
 	live := 0
 	for n := range b.ports {
-		if p := &b.ports[n]; !p.gone && n != int(Local) {
-			live++
-			if int(p.index) >= len(b.members) || b.members[p.index] != Port(n) {
-				return fmt.Errorf("bridge: port %d is not in its place among those flooded", n)
-			}
+		p := Port(n)
+		if p == Local || !b.has(p) {
+			continue
 		}
+		if live >= len(b.members) || b.members[live] != p || b.ports[p].self[0] != p {
+			return fmt.Errorf("bridge: port %d is not in its place among those flooded", p)
+		}
+		live++
 	}
 	if live != len(b.members) {
 		return fmt.Errorf("bridge: %d ports, but %d are flooded", live, len(b.members))

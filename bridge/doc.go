@@ -40,6 +40,14 @@
 //	BrPassFrameUp        v.Up
 //	BrFdbCleanup         every entry that Age looked at
 //
+// # What a wire can do to it
+//
+// A wire can choose its addresses. It fills the table up to Config.MaxLearned
+// and no further; what does not fit is flooded, and makes room as it ages. If it
+// knows Config.Seed it can choose addresses that collide: a lookup then reads at
+// most 4 KiB, an address that finds no room within that reach is not learned,
+// and the table takes at most 86 bytes for each entry that it held at its fullest.
+//
 // # Where it is not Linux
 //
 //   - Time is not rounded to jiffies.
@@ -49,6 +57,7 @@
 //     fdb_max_learned is off unless set.
 //   - Ports are flooded in ascending order of their numbers, Linux goes from the
 //     one added last to the first; and there may be 65,535 of them, not 1,023.
+//   - RS_SAME_PORT is our name for a reason that Linux does not tell.
 //   - There are no VLANs, no spanning tree, no IGMP or MLD snooping and no port
 //     flags but learning: a bridge as with vlan_filtering, stp_state and
 //     mcast_snooping set to 0.

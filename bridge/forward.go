@@ -35,15 +35,14 @@ func (b *Bridge) forward(p *port, in Port, dst addr, did Work) Verdict {
 // flood sends a frame to every port but its own, and up if so said. The list is
 // made anew for each frame: it is as long as what the caller has to do with it.
 func (b *Bridge) flood(p *port, in Port, did Work) Verdict {
-	v := Verdict{Out: b.members, Action: Flood, Work: did}
-	if in != Local {
-		v.Out = b.scratch[:len(b.members)-1]
-		copy(v.Out, b.members[:p.index])
-		copy(v.Out[p.index:], b.members[p.index+1:])
+	out := b.scratch[:0]
+	for _, to := range b.members {
+		if to != in {
+			b.ports[to].Tx++
+			out = append(out, to)
+		}
 	}
-	for _, to := range v.Out {
-		b.ports[to].Tx++
-	}
+	v := Verdict{Out: out, Action: Flood, Work: did}
 	switch {
 	case v.Up:
 		b.ports[Local].Tx++

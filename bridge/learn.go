@@ -5,8 +5,8 @@ import "ringside/sim"
 // learn puts the station src on the port in, as br_fdb_update does. A station
 // that is known elsewhere moves at once, a static entry too: static says only
 // that an entry does not age; it is sticky ones that stay.
-func (b *Bridge) learn(p *port, in Port, src addr, now sim.Time) Learned {
-	if p.deaf {
+func (b *Bridge) learn(in Port, src addr, now sim.Time) Learned {
+	if b.deaf(in) {
 		return LearnedNothing
 	}
 	l, i := b.fdb.find(src)

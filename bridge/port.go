@@ -36,18 +36,19 @@ type PortStats struct {
 	Rx, Tx, Drops uint64
 }
 
-// A port is what Handle needs of a port, in 40 bytes.
+// A port is what Handle needs of a port, in half a cache line.
 type port struct {
 	PortStats
-	self  [1]Port // its own number, as the list of ports of a frame that leaves by it
-	index int32   // in Bridge.members
-	tag   what    // what the entry of a station that stays on this port compares to
-	gone  bool
-	deaf  bool // learns nothing
+	self [1]Port // its number: the Out of a frame that leaves by it; none if it is gone
+	tag  what    // what the entry of a station that stays on this port compares to
 }
 
-// noTag is like no entry: the frame goes the whole way.
-const noTag = ^what(0)
+const (
+	none  Port = -1
+	noTag      = ^what(0) // like no entry: every frame goes the whole way
+)
+
+var gone = port{self: [1]Port{none}, tag: noTag}
 
 func (p *port) drop(why cost.DropReason) Verdict {
 	p.Drops++
@@ -59,31 +60,33 @@ func (b *Bridge) AddPort(cfg PortConfig) (Port, error) {
 	if cfg.MAC != (MAC{}) && cfg.MAC.Group() {
 		return 0, fmt.Errorf("bridge: port %s: %w: %v", cfg.Name, ErrAddress, cfg.MAC)
 	}
-	n := 1 + slices.IndexFunc(b.ports[1:], func(p port) bool { return p.gone })
-	if n == 0 {
-		if n = len(b.ports); n > MaxPorts {
-			return 0, fmt.Errorf("bridge: port %s: %w: %d ports is the most", cfg.Name, ErrFull, MaxPorts)
+	p := Port(len(b.ports))
+	if len(b.members) < len(b.ports)-1 {
+		p = 1
+		for b.has(p) {
+			p++
 		}
-		b.ports = append(b.ports, port{gone: true, tag: noTag})
-		b.names = append(b.names, PortConfig{})
-		b.scratch = make([]Port, len(b.ports))
 	}
-	p := Port(n)
+	if p > MaxPorts {
+		return 0, fmt.Errorf("bridge: port %s: %w: %d ports is the most", cfg.Name, ErrFull, MaxPorts)
+	}
+	if int(p) == len(b.ports) {
+		b.ports = append(b.ports, gone)
+		b.names = append(b.names, PortConfig{})
+		b.scratch = append(b.scratch, none)
+	}
 	if cfg.MAC != (MAC{}) {
 		if err := b.addLocal(cfg.MAC.addr(), p); err != nil {
 			return 0, fmt.Errorf("bridge: port %s: %w", cfg.Name, err)
 		}
 	}
 	b.names[p] = cfg
-	deaf := cfg.NoLearning || b.cfg.Ageing == Hub
-	tag := p.with(0)
-	if deaf || b.cfg.Promisc {
-		tag = noTag
+	b.ports[p] = port{self: [1]Port{p}, tag: p.with(0)}
+	if b.deaf(p) || b.cfg.Promisc {
+		b.ports[p].tag = noTag
 	}
-	b.ports[p] = port{self: [1]Port{p}, tag: tag, deaf: deaf}
 	i, _ := slices.BinarySearch(b.members, p)
 	b.members = slices.Insert(b.members, i, p)
-	b.reindex()
 	return p, nil
 }
 
@@ -93,11 +96,10 @@ func (b *Bridge) RemovePort(p Port) error {
 	if p == Local || !b.has(p) {
 		return fmt.Errorf("bridge: %w: %d", ErrNoPort, p)
 	}
-	b.ports[p] = port{gone: true, tag: noTag}
+	b.ports[p] = gone
 	b.names[p] = PortConfig{}
 	i, _ := slices.BinarySearch(b.members, p)
 	b.members = slices.Delete(b.members, i, i+1)
-	b.reindex()
 	b.forget(p)
 	return nil
 }
@@ -121,10 +123,9 @@ func (b *Bridge) PortStats(p Port) PortStats {
 	return b.ports[p].PortStats
 }
 
-func (b *Bridge) has(p Port) bool { return uint(p) < uint(len(b.ports)) && !b.ports[p].gone }
-
-func (b *Bridge) reindex() {
-	for i, p := range b.members {
-		b.ports[p].index = int32(i)
-	}
+func (b *Bridge) has(p Port) bool {
+	return uint(p) < uint(len(b.ports)) && b.ports[p].self[0] != none
 }
+
+// deaf says that the port p learns nothing.
+func (b *Bridge) deaf(p Port) bool { return b.names[p].NoLearning || b.cfg.Ageing == Hub }
