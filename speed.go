@@ -81,7 +81,7 @@ func scaled(whole, num string, mode speedMode, unit int64) (Speed, error) {
 	r.Mul(r, new(big.Rat).SetInt64(unit))
 	n := new(big.Int).Div(r.Num(), r.Denom())
 	if n.Sign() <= 0 || !n.IsUint64() || n.Uint64() > 1e15 {
-		return Speed{}, fmt.Errorf("speed %q: the number must be above zero and not astronomical", whole)
+		return Speed{}, fmt.Errorf("speed %q: give a number above zero, and not above what any wire carries, as in x10, pps=500000 or mbps=2.5", whole)
 	}
 	return Speed{mode, n.Uint64()}, nil
 }

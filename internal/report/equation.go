@@ -1,0 +1,247 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"ringside/cost"
+)
+
+// The equation groups operations by what they are for. Every operation stands in
+// one group, so the groups add up to the whole.
+type group uint8
+
+const (
+	inDevice group = iota
+	inIRQ
+	inPoll
+	inDriver
+	inCalls
+	inBridge
+	inHost
+	inTap
+	inWake
+	inBorder
+	inCopy
+	inGuest
+	numGroups
+)
+
+var groupNames = [numGroups]string{"C_device", "C_irq", "C_poll", "C_driver", "C_calls", "C_bridge", "C_host",
+	"C_tap", "C_wake", "C_border", "C_copy", "C_guest"}
+
+// A symbol is how the equation writes an operation: its count, its price, and
+// the group it stands in. Operations of a group that were done equally often
+// share the first one's count.
+type symbol struct {
+	group group
+	count string
+	price string
+}
+
+var symbols = [cost.NumOps]symbol{
+	cost.DescFetch:     {inDevice, "n_fetch", "c_fetch"},
+	cost.DMAWrite:      {inDevice, "n_write", "c_write"},
+	cost.DMARead:       {inDevice, "n_read", "c_read"},
+	cost.DescWriteback: {inDevice, "n_done", "c_done"},
+	cost.TLP:           {inDevice, "n_tlp", "c_tlp"},
+	cost.MSIX:          {inDevice, "n_msix", "c_msix"},
+
+	cost.HardIRQ:   {inIRQ, "I", "c_irq"},
+	cost.NAPIPoll:  {inPoll, "P", "c_poll"},
+	cost.MMIOWrite: {inPoll, "R", "c_mmio"},
+	cost.MMIORead:  {inPoll, "n_mmior", "c_mmior"},
+
+	cost.RxDesc:      {inDriver, "N", "c_desc"},
+	cost.FirstTouch:  {inDriver, "n_touch", "c_touch"},
+	cost.BuildSKB:    {inDriver, "n_skb", "c_skb"},
+	cost.GROReceive:  {inDriver, "n_gro", "c_gro"},
+	cost.RxFrag:      {inDriver, "n_frag", "c_frag"},
+	cost.PageRecycle: {inDriver, "n_reuse", "c_reuse"},
+	cost.PageAlloc:   {inDriver, "n_page", "c_page"},
+	cost.TxDesc:      {inDriver, "n_tx", "c_tx"},
+
+	cost.Call:         {inCalls, "n_call", "c_call"},
+	cost.IndirectCall: {inCalls, "n_icall", "c_icall"},
+
+	cost.FDBLookup: {inBridge, "n_find", "c_find"},
+	cost.FDBLearn:  {inBridge, "n_learn", "c_learn"},
+	cost.FDBInsert: {inBridge, "n_new", "c_new"},
+	cost.FDBAge:    {inBridge, "n_age", "c_age"},
+	cost.SKBClone:  {inBridge, "n_clone", "c_clone"},
+
+	cost.LocalRx: {inHost, "n_in", "c_in"},
+	cost.LocalTx: {inHost, "n_out", "c_out"},
+
+	cost.Lock:       {inTap, "n_lock", "c_lock"},
+	cost.RemoteLine: {inTap, "n_line", "c_line"},
+	cost.KfreeSKB:   {inTap, "n_free", "c_free"},
+
+	cost.Wakeup:        {inWake, "W", "c_wake"},
+	cost.ContextSwitch: {inWake, "X", "c_switch"},
+
+	cost.SyscallEnter: {inBorder, "S", "c_enter"},
+	cost.SyscallExit:  {inBorder, "n_exit", "c_exit"},
+
+	cost.CopyToUser:   {inCopy, "B", "c_byte"},
+	cost.CopyFromUser: {inCopy, "B_in", "c_byte_in"},
+
+	cost.GuestWork: {inGuest, "G", "c_guest"},
+}
+
+// A term is count · (price + price + …).
+type term struct {
+	count  string
+	n      uint64
+	prices []string
+	values []uint64 // thousandths of a cycle
+}
+
+// symbols and numbers are the two lines of the equation that a term stands in.
+func (t *term) symbols() string { return factor(t.count, t.prices) }
+
+func (t *term) numbers() string {
+	var v []string
+	for _, m := range t.values {
+		v = append(v, Milli(m))
+	}
+	return factor(Comma(t.n), v)
+}
+
+func factor(count string, of []string) string {
+	if len(of) == 1 {
+		return count + "·" + of[0]
+	}
+	return count + "·(" + strings.Join(of, " + ") + ")"
+}
+
+// A sum is one group of the equation.
+type sum struct {
+	name   string
+	apart  bool // every price in a term of its own
+	terms  []term
+	extra  uint64 // cycles beside the book's prices: the guests' own work
+	cycles uint64 // as the bill prints it
+}
+
+// equation takes the bill apart into groups of terms. Groups without cycles are
+// left out.
+func equation(b *cost.Bill, narrow bool) (sums []sum, exact uint64) {
+	for g := group(0); g < numGroups; g++ {
+		s := sum{name: groupNames[g], apart: narrow}
+		for o := cost.Op(0); o < cost.NumOps; o++ {
+			if symbols[o].group == g {
+				exact += s.add(b, o)
+			}
+		}
+		if s.cycles > 0 {
+			sums = append(sums, s)
+		}
+	}
+	return sums, exact
+}
+
+// add puts an operation's terms into the group and returns its exact price in
+// thousandths of a cycle.
+func (s *sum) add(b *cost.Bill, o cost.Op) uint64 {
+	var l cost.OpLine
+	for stage := range b.Ops {
+		line := b.Ops[stage][o]
+		l.Count += line.Count
+		l.Bytes += line.Bytes
+		l.MilliCycles += line.MilliCycles
+		s.cycles += line.Cycles()
+	}
+	if l.MilliCycles == 0 {
+		return 0
+	}
+	sym := symbols[o]
+	each, perByte := b.Book.Cycles(o)
+	if each > 0 {
+		s.term(sym.count, l.Count, sym.price, each)
+	}
+	if perByte > 0 {
+		s.term(sym.count, l.Bytes, sym.price, perByte)
+	}
+	if priced := l.Count*each + l.Bytes*perByte; l.MilliCycles > priced {
+		s.extra += l.MilliCycles - priced
+	}
+	return l.MilliCycles
+}
+
+func (s *sum) term(count string, n uint64, price string, each uint64) {
+	for i := range s.terms {
+		if t := &s.terms[i]; t.n == n && !s.apart {
+			t.prices, t.values = append(t.prices, price), append(t.values, each)
+			return
+		}
+	}
+	s.terms = append(s.terms, term{count, n, []string{price}, []uint64{each}})
+}
+
+// lines are the symbols and, under them, the numbers of one group, a pair of
+// lines for every room columns.
+func (s *sum) lines(room int) (pairs [][2]string) {
+	var above, below string
+	flush := func() {
+		if above != "" {
+			pairs = append(pairs, [2]string{above, below})
+		}
+		above, below = "", ""
+	}
+	put := func(sym, num string) {
+		// The two stand under each other, term by term.
+		w := max(width(sym), width(num))
+		if above != "" && width(above)+3+w > room {
+			flush()
+		}
+		if above != "" || len(pairs) > 0 {
+			above, below = above+" + ", below+" + "
+		}
+		above, below = above+pad(sym, w, false), below+pad(num, w, false)
+	}
+	for i := range s.terms {
+		put(s.terms[i].symbols(), s.terms[i].numbers())
+	}
+	if s.extra > 0 {
+		put("work", Milli(s.extra))
+	}
+	flush()
+	return pairs
+}
+
+func (p *page) equation(b *cost.Bill, total, frames uint64) {
+	sums, exact := equation(b, p.w < 76)
+	p.title("THE COST AS AN EQUATION")
+	p.para("  ", "C is the cycles of all CPUs, c_x the price of one x in the book, n_x how often x was done: "+
+		"N received descriptors, I interrupts, P polls, R register writes, W wake-ups, X context switches, S system calls, B bytes copied.")
+	p.blank()
+	name, value := 0, len(Comma(total))
+	for _, s := range sums {
+		name = max(name, width(s.name))
+	}
+	room := p.w - (2 + name + 3) - (2 + value)
+	for _, s := range sums {
+		for i, pair := range s.lines(room) {
+			label, result := "", ""
+			if i == 0 {
+				label, result = pad(s.name, name, false)+" =", Comma(s.cycles)
+			}
+			p.line("  " + pad(label, name+3, false) + pad(Fit(pair[0], room), room, false) + "  " + pad(result, value, true))
+			p.line("  " + pad("", name+3, false) + Fit(pair[1], room))
+		}
+	}
+	p.blank()
+	var parts, values []string
+	for _, s := range sums {
+		parts, values = append(parts, s.name), append(values, Comma(s.cycles))
+	}
+	p.para("  C = ", strings.Join(parts, " + "))
+	p.para("    = ", strings.Join(values, " + "))
+	if frames > 0 {
+		p.para("    = ", fmt.Sprintf("%s cycles, which is %s for each of %s", Comma(total), ratio(total, frames), Count(frames, "frame", "frames")))
+	}
+	if exact != total*1000 {
+		p.para("    ", fmt.Sprintf("Every line of the bill is rounded to whole cycles; unrounded, C is %s.", Milli(exact)))
+	}
+}
