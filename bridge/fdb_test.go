@@ -3,7 +3,6 @@ package bridge
 import (
 	"encoding/binary"
 	"errors"
-	"math/bits"
 	"math/rand/v2"
 	"testing"
 
@@ -134,25 +133,15 @@ func TestAddressesStayNearHome(t *testing.T) {
 
 func macFrom(x uint64) MAC { return addr(x).mac() }
 
-// collide returns addresses of stations whose home is the line home in a table
-// with that seed, whatever its size from 2^10 to 2^20 lines, and home modulo its
-// size in a smaller one: the hash run backwards.
-func collide(n int, tableSeed, home uint64) []MAC {
-	inverse := func(odd uint64) uint64 {
-		x := odd // right in the low three bits; every round doubles them
-		for range 5 {
-			x *= 2 - odd*x
-		}
-		return x
-	}
-	unmix, ungold := inverse(mixer), inverse(golden)
-	r := rand.New(rand.NewPCG(3, home))
+// collide returns addresses of stations whose home is the line home, modulo the
+// table's size, in every table with that seed of up to 8,192 lines.
+func collide(n int, seed uint64, home int) []MAC {
+	large := table{seed: seed, lines: make([]line, 1<<13)}
 	macs := make([]MAC, 0, n)
-	for len(macs) < n {
-		h := r.Uint64()&^(0xfffff<<32) | home<<32
-		key := bits.ReverseBytes64(h*unmix)*ungold ^ tableSeed
-		if key>>48 == isKey>>48 && key&groupBit == 0 {
-			macs = append(macs, addr(key).mac())
+	for k := 1 << 24 * home; len(macs) < n; k++ {
+		mac := macFrom(uint64(k)<<8 | 2)
+		if large.home(mac.addr()) == home {
+			macs = append(macs, mac)
 		}
 	}
 	return macs
@@ -203,7 +192,7 @@ func TestGrowingKeepsEverybodyWithinReach(t *testing.T) {
 		tab.resize(256)
 		var macs []MAC
 		for range 5 {
-			macs = append(macs, collide(1+r.IntN(3*maxProbe), tab.seed, 130+r.Uint64N(256))...)
+			macs = append(macs, collide(1+r.IntN(3*maxProbe), tab.seed, 130+r.IntN(256))...)
 		}
 		for n := range 300 {
 			macs = append(macs, stationMAC(n))
