@@ -30,6 +30,7 @@ type CPU struct {
 	timer *sim.Timer // armed for the moment there is something to do
 
 	watched bool         // somebody watches the run: the kernel has a sink
+	border  border       // what it has seen of the tasks' borders
 	running bool         // inside Fire: work found now is seen by the loop
 	irqs    []irq        // waiting, in order of arrival
 	work    []func(*CPU) // timers of the kernel that have fired, likewise

@@ -77,7 +77,11 @@ func (k *Kernel) Spawn(p Process) error {
 // runTask lets the current task run until it waits.
 func (c *CPU) runTask() {
 	t := c.current
-	if _, ok := t.resume(); !ok {
+	_, ok := t.resume()
+	if c.watched {
+		c.showBorder(t, c.clock.Now())
+	}
+	if !ok {
 		t.done = true
 		c.current = nil
 		return

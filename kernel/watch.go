@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"ringside/cost"
+	"ringside/sim"
 	"ringside/trace"
 )
 
@@ -31,15 +32,22 @@ func (c *CPU) each(s cost.Step, list []*skb) {
 func (c *CPU) shared(s cost.Step, n uint64, note string) {
 	c.acct.Charge(s, n)
 	if c.watched {
+		c.showBorder(c.current, c.clock.Now()-c.took(s, n, 0))
 		c.k.sink.Step(trace.Step{At: c.clock.Now(), CPU: int32(c.id), Step: s, N: n, Note: note})
 	}
 }
 
 // note shows a step of a frame that is watched. The caller has asked for a sink.
 func (c *CPU) note(s cost.Step, f *skb, n, bytes uint64, note string) {
+	c.showBorder(c.current, c.clock.Now()-c.took(s, n, bytes))
 	if c.k.sink.Watching(f.id) {
 		c.k.sink.Step(trace.Step{ID: f.id, At: c.clock.Now(), CPU: int32(c.id), Step: s, N: n, Bytes: bytes, Note: note})
 	}
+}
+
+// took is how long n times the step s take.
+func (c *CPU) took(s cost.Step, n, bytes uint64) sim.Time {
+	return sim.Span(c.acct.Price(s, n, bytes), sim.Scale(c.k.book.Hz))
 }
 
 // A sight is what a sink is told of a frame beside its bytes.

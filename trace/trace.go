@@ -81,6 +81,7 @@ type Step struct {
 	Step  cost.Step
 	N     uint64
 	Bytes uint64
+	Extra uint64 // ticks of the account beside the price: a guest's own work
 	Note  string // what this one did: an address, a port, an index; may be empty
 }
 
