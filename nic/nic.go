@@ -197,11 +197,14 @@ func (n *NIC) CatchUp(now sim.Time) {
 }
 
 func (n *NIC) catchUp(now sim.Time) {
-	if n.busy || now < n.seen {
+	if n.busy {
 		return
 	}
-	n.busy, n.seen = true, now
-	n.receive(now)
+	n.busy = true
+	if now >= n.seen { // else a CPU whose time is ahead has been here
+		n.seen = now
+		n.receive(now)
+	}
 	n.settle(now + 1)
 	n.busy = false
 }
