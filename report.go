@@ -200,7 +200,7 @@ func (h *Host) conservation() Conservation {
 	c := Conservation{
 		FromWire: h.wire.in, Own: f.Own, Cloned: f.Cloned,
 		ToVMs: f.ToVMs, ToHost: f.ToHost, ToWire: h.wire.out,
-		Dropped: map[string]uint64{}, InFlight: h.NIC.UnderWay() + h.NIC.InFlight() + h.Kernel.InFlight(),
+		Dropped: map[string]uint64{}, InFlight: h.NIC.InFlight() + h.Kernel.InFlight(),
 	}
 	c.In = c.FromWire + c.Own
 	c.Delivered = c.ToVMs + c.ToHost + c.ToWire

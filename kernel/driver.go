@@ -55,7 +55,7 @@ type rxQueue struct {
 
 // desc is the descriptor at index i.
 func (q *rxQueue) desc(i int) nic.RxDesc {
-	return nic.RxDesc(q.ring[i*nic.DescSize : (i+1)*nic.DescSize])
+	return (*[nic.DescSize]byte)(q.ring[i*nic.DescSize:])[:]
 }
 
 // An rxBuffer is a block of two pages of which the device has one half.
@@ -70,7 +70,7 @@ type rxBuffer struct {
 // of their pages they would fight for the same few sets of the cache, as slab
 // colouring knows.
 func (b *rxBuffer) addr(i int) mem.Addr {
-	return b.block + b.half + rxHeadroom*mem.Addr(1+i%rxColours)
+	return b.block + b.half + rxHeadroom*mem.Addr(1+uint(i)%rxColours)
 }
 
 type txQueue struct {
@@ -107,34 +107,38 @@ func (d *driver) unmask(c *CPU, n *napi) {
 // and returns how many.
 func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	d.dev.CatchUp(c.clock.Now())
+	k, tags := d.k, d.dev.RxTags(q.index)
 	n, descs, frags, recycled := 0, uint64(0), uint64(0), uint64(0)
 	ntc := q.nextToClean
 	for n < len(list) {
 		desc := q.desc(ntc)
-		status, length := desc.Status(), desc.Len()
+		status := desc.Status()
 		if status&nic.RxDD == 0 {
 			break
 		}
 		buf := &q.buffers[ntc]
 		addr := buf.addr(ntc)
-		data := d.k.mem.Bytes(addr, length)
+		data := k.mem.Bytes(addr, desc.Len())
 		s := q.partial
 		if s == nil {
-			s = d.k.newSKB()
-			s.data, s.addr, s.block, s.length, s.queue = data, addr, buf.block, int32(length), int32(q.index)
+			s = k.newSKB()
+			s.data, s.addr, s.block, s.length, s.queue = data, addr, buf.block, int32(len(data)), int32(q.index)
+			if status&nic.RxEOP == 0 {
+				q.partial = s
+			}
 		} else {
 			s.addFrag(frag{data, addr, buf.block})
 			frags++
+			if status&nic.RxEOP != 0 {
+				q.partial = nil
+			}
 		}
 		if d.reuse(buf) {
 			recycled++
 		}
 		descs++
-		if status&nic.RxEOP == 0 {
-			q.partial = s
-		} else {
-			q.partial = nil
-			tag := d.dev.RxTag(q.index, uint32(ntc))
+		if status&nic.RxEOP != 0 {
+			tag := &tags[ntc]
 			s.id, s.arrived = tag.ID, tag.Arrived
 			list[n] = s
 			n++
@@ -145,7 +149,15 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	}
 	q.nextToClean = ntc
 	q.cleaned += int(descs)
-	done := list[:n]
+	d.harvested(c, list[:n], frags, recycled)
+	if q.cleaned >= rxRefill {
+		d.refill(c, q)
+	}
+	return n
+}
+
+// harvested charges what cleanRx did.
+func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
 	c.each(cost.IgbCleanRxIrq, done)
 	c.each(cost.IgbGetRxBuffer, done)
 	c.each(cost.IgbBuildSkb, done)
@@ -158,15 +170,11 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	}
 	c.each(cost.IgbProcessSkbFields, done)
 	c.each(cost.NapiGroReceive, done)
-	if q.cleaned >= rxRefill {
-		d.refill(c, q)
-	}
 	if c.watched {
 		for _, s := range done {
 			c.k.show(c, s, sight{point: trace.Driver, port: int32(d.port), vm: -1})
 		}
 	}
-	return n
 }
 
 // reuse is igb_can_reuse_rx_page: the frame takes the half it lies in; if nobody

@@ -151,16 +151,16 @@ func (k *Kernel) begin(c *CPU, s *skb) {
 	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.FrameIn, A: s.id, B: uint64(s.length)})
 }
 
-// deliverVM counts a frame that a guest has in its memory, by the time it has it.
-func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb) sim.Time {
-	now := c.clock.Now()
+// deliverVM counts a frame that a guest has in its memory since now, and frees
+// it.
+func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb, now sim.Time) {
 	k.flow.ToVMs++
 	k.Latency.Record(now - s.arrived)
 	k.hash.Add(trace.Record{At: now, Kind: trace.Delivered, Who: uint32(t.port), A: s.id, B: s.fate()})
 	if c.watched {
 		k.show(c, s, sight{point: trace.VM, verdict: trace.Deliver, port: int32(t.port), vm: t.vm})
 	}
-	return now
+	k.release(s)
 }
 
 // armAgeing keeps the ageing walk armed for when the table asks for it.

@@ -61,18 +61,18 @@ func (k *Kernel) newSKB() *skb {
 // release takes one holder away; the last one frees the buffers. What it costs
 // is charged by the caller, who knows why.
 func (k *Kernel) release(s *skb) {
-	s.holders--
-	if s.holders > 0 {
+	if s.holders--; s.holders > 0 {
 		return
 	}
 	if s.holders < 0 {
 		panic("kernel: an skb was freed twice")
 	}
 	k.mem.Release(s.block)
-	for i := range s.nfrags {
-		k.mem.Release(s.frags[i].block)
+	if s.nfrags > 0 {
+		for _, f := range s.frags[:s.nfrags] {
+			k.mem.Release(f.block)
+		}
 	}
-	s.data = nil
 	s.next = k.freeSKBs
 	k.freeSKBs = s
 	k.skbs--
@@ -91,14 +91,17 @@ func (s *skb) addFrag(f frag) {
 
 // fate is what the trace keeps of a frame that arrived: its bytes, and when it
 // came in.
-func (s *skb) fate() uint64 { return trace.Fate(s.hash(), s.arrived) }
-
-func (s *skb) hash() uint64 {
+func (s *skb) fate() uint64 {
 	h := trace.Bytes(s.data)
 	if s.nfrags > 0 {
-		for _, f := range s.frags[:s.nfrags] {
-			h = h*31 + trace.Bytes(f.data)
-		}
+		h = s.hashFrags(h)
+	}
+	return trace.Fate(h, s.arrived)
+}
+
+func (s *skb) hashFrags(h uint64) uint64 {
+	for _, f := range s.frags[:s.nfrags] {
+		h = h*31 + trace.Bytes(f.data)
 	}
 	return h
 }

@@ -107,13 +107,14 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 		return 0, errno
 	}
 	c.one(cost.ConsumeSkb, s)
+	now := c.clock.Now()
+	*sl = slot{nil, now}
 	t.stat.RxFrames++
 	t.stat.RxBytes += uint64(n)
 	if n < int(s.length) {
 		t.stat.Truncated++
 	}
-	*sl = slot{nil, t.k.deliverVM(c, t, s)}
-	t.k.release(s)
+	t.k.deliverVM(c, t, s, now)
 	return n, syscall.OK
 }
 

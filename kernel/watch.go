@@ -13,9 +13,12 @@ import (
 func (c *CPU) one(s cost.Step, f *skb) {
 	c.acct.Charge(s, 1)
 	if c.watched {
-		c.note(s, f, 1, 0, "")
+		c.noteOne(s, f)
 	}
 }
+
+// noteOne is note of one plain step.
+func (c *CPU) noteOne(s cost.Step, f *skb) { c.note(s, f, 1, 0, "") }
 
 // each charges the step s once for every frame of list.
 func (c *CPU) each(s cost.Step, list []*skb) {

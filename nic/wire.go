@@ -88,12 +88,3 @@ func (n *NIC) Arrive() {
 		n.rearm()
 	}
 }
-
-// UnderWay is the number of frames that were taken from the wire and whose last
-// bit is not in yet: at most one.
-func (n *NIC) UnderWay() uint64 {
-	if n.have {
-		return 1
-	}
-	return 0
-}

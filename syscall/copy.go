@@ -51,6 +51,10 @@ func (t *Task) CopyIn(c *Cursor, b []byte) (int, Errno) {
 func (t *Task) move(c *Cursor, b []byte, in bool) (done int, errno Errno) {
 	for done < len(b) && c.seg < len(c.Segs) {
 		s := c.Segs[c.seg]
+		if s.Len == 0 { // no byte, no fault
+			c.seg++
+			continue
+		}
 		n := min(s.Len-c.off, len(b)-done)
 		theirs := t.memory.Bytes(s.Addr, s.Len)
 		if theirs == nil {

@@ -1,6 +1,8 @@
 package syscall
 
 import (
+	"math"
+
 	"ringside/cost"
 	"ringside/mem"
 	"ringside/sim"
@@ -96,8 +98,9 @@ func (t *Task) Open(name string, flags Flags) (int, Errno) {
 }
 
 // Read takes one frame into the n bytes at addr and returns its length; of a
-// longer frame the rest is lost, as Linux's tap does it. Errors: EBADF, EFAULT,
-// and EAGAIN on a descriptor that does not block.
+// longer frame the rest is lost, as Linux's tap does it. With n = 0 it takes
+// none, and does not wait for one. Errors: EBADF, EFAULT, EINVAL, and EAGAIN on a
+// descriptor that does not block.
 func (t *Task) Read(fd int, addr mem.Addr, n int) (int, Errno) {
 	t.enter()
 	t.one[0] = Segment{addr, n}
@@ -127,6 +130,9 @@ type Message struct {
 func (t *Task) ReadBatch(fd int, msgs []Message) (int, Errno) {
 	t.enter()
 	got, errno := 0, OK
+	if t.descriptor(fd) == nil {
+		errno = EBADF
+	}
 	for got < len(msgs) {
 		t.one[0] = msgs[got].Segment
 		var n int
@@ -153,21 +159,27 @@ func (t *Task) read(fd int, segs []Segment, noWait bool) (int, Errno) {
 	if errno := checkLengths(segs); errno != OK {
 		return 0, errno
 	}
-	noWait = noWait || d.flags&NonBlock != 0
+	n, errno := d.file.Read(t, segs)
+	if errno == EAGAIN {
+		return t.await(d, segs, noWait || d.flags&NonBlock != 0)
+	}
+	return n, errno
+}
+
+// await goes on with a read that found nothing.
+func (t *Task) await(d *descriptor, segs []Segment, noWait bool) (int, Errno) {
 	for {
-		n, errno := d.file.Read(t, segs)
-		if errno != EAGAIN {
+		if !t.CatchUp() { // else what was not there may be there now
+			if noWait {
+				return 0, EAGAIN
+			}
+			d.file.Wait(t, PollIn)
+			t.host.Scheduler.Block(t)
+			d.file.Forget(t)
+		}
+		if n, errno := d.file.Read(t, segs); errno != EAGAIN {
 			return n, errno
 		}
-		if t.CatchUp() {
-			continue // what was not there may be there now
-		}
-		if noWait {
-			return 0, EAGAIN
-		}
-		d.file.Wait(t, PollIn)
-		t.host.Scheduler.Block(t)
-		d.file.Forget(t)
 	}
 }
 
@@ -187,7 +199,7 @@ func (t *Task) Writev(fd int, segs []Segment) (int, Errno) {
 		return 0, EBADF
 	}
 	t.host.Account.Charge(cost.TunChrWriteIter, 1)
-	if errno := checkLengths(segs); errno != OK {
+	if _, errno := lengths(segs); errno != OK {
 		return 0, errno
 	}
 	t.CatchUp() // others will see this frame
@@ -281,9 +293,11 @@ func (t *Task) enter() { t.host.Account.Charge(cost.SysEnter, 1) }
 func (t *Task) exit() {
 	t.host.Account.Charge(cost.SysExit, 1)
 	if *t.host.Contended {
-		t.host.Scheduler.Preempt(t)
+		t.preempt()
 	}
 }
+
+func (t *Task) preempt() { t.host.Scheduler.Preempt(t) }
 
 func (t *Task) descriptor(fd int) *descriptor {
 	if fd < 0 || fd >= len(t.files) || t.files[fd].file == nil {
@@ -292,16 +306,17 @@ func (t *Task) descriptor(fd int) *descriptor {
 	return &t.files[fd]
 }
 
-// checkLengths refuses what no memory could hold. Whether the addresses are the
-// task's own is found out by the copy, as in Linux.
-func checkLengths(segs []Segment) Errno {
+// lengths adds the segments up and refuses what no memory could hold. Whether the
+// addresses are the task's own is found out by the copy, as in Linux.
+func lengths(segs []Segment) (n int, errno Errno) {
 	if len(segs) > 1024 { // UIO_MAXIOV
-		return EINVAL
+		return 0, EINVAL
 	}
 	for _, s := range segs {
-		if s.Len < 0 {
-			return EINVAL
+		if s.Len < 0 || s.Len > math.MaxInt-n {
+			return 0, EINVAL
 		}
+		n += s.Len
 	}
-	return OK
+	return n, OK
 }

@@ -16,10 +16,10 @@ type Kind uint8
 // The kinds of records.
 const (
 	Event     Kind = iota // a timer fired; A is its sequence number, Who the timer
-	FrameIn               // a frame came in; A is its id, B the hash of its bytes
-	Delivered             // a frame arrived; Who is where
-	Dropped               // a frame died; Who is stage and reason
-	Sent                  // a frame left on the wire
+	FrameIn               // a frame began inside the machine; A is its id, B its length
+	Delivered             // a frame arrived; A is its id, B its Fate, Who is where
+	Dropped               // a frame died; A is its id, Who is stage and reason
+	Sent                  // a frame left on the wire; as Delivered
 )
 
 var kindNames = [...]string{"event", "in", "delivered", "dropped", "sent"}
@@ -40,9 +40,9 @@ type Record struct {
 	A, B uint64
 }
 
-// A Hash is the fingerprint of a run: every event and every frame that came in,
-// arrived, left or died goes into it in order, with its time and, where bytes
-// crossed a border, a hash of them. Equal runs have equal hashes. It folds 64-bit
+// A Hash is the fingerprint of a run: every event goes into it in order with its
+// time, and so does every frame when its fate is decided, arrived, left or died:
+// when that was, when it came in, and what it held. Equal runs have equal hashes. It folds 64-bit
 // lanes and is made to find differences, not to resist someone who forges them.
 // The zero value is an empty trace.
 type Hash struct {
@@ -124,6 +124,10 @@ func Bytes(b []byte) uint64 {
 }
 
 func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+
+// Fate is Record.B of a frame that arrived somewhere: the hash of its bytes and
+// when it came in.
+func Fate(bytes uint64, arrived sim.Time) uint64 { return bytes + uint64(arrived)*root7 }
 
 // WhoDropped packs where and why a frame died for Record.Who.
 func WhoDropped(s cost.Stage, r cost.DropReason) uint32 { return uint32(s)<<8 | uint32(r) }
