@@ -217,9 +217,6 @@ func (n *NIC) resume(q int, now sim.Time) {
 // of the quiet vectors at the CPU: not before the next frame under way is in
 // memory, and never if no queue of theirs has a descriptor for it.
 func (n *NIC) rxCould(quiet uint32) sim.Time {
-	if n.rctl&RctlEN == 0 {
-		return sim.Never
-	}
 	var vecs uint32
 	for q := range n.queues {
 		if r := &n.rx[q]; r.on() && r.head != r.tail {
@@ -243,7 +240,7 @@ func (n *NIC) nextDone() sim.Time {
 		return sim.Never
 	case n.fifo.count != 0:
 		return n.dmaNext()
-	case n.have || n.pull():
+	case n.rctl&RctlEN != 0 && (n.have || n.pull()):
 		size := len(n.held.Data)
 		return max(n.arrives, n.dmaFree) + n.rxTicks(1, size, tlps(size))
 	}

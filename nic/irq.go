@@ -160,6 +160,9 @@ func (n *NIC) told(vec int) {
 		if n.rx[q].bit == 1<<vec {
 			n.rx[q].noticed = n.rx[q].written
 		}
+		if n.tx[q].bit == 1<<vec {
+			n.tx[q].noticed = n.tx[q].reported
+		}
 	}
 }
 

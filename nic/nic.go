@@ -48,6 +48,7 @@ type NIC struct {
 	seen    sim.Time // the latest time that catchUp was called with
 	misuses []Misuse
 	misused uint64
+	sight   trace.Frame // what the sink is shown
 
 	registers
 	irq   interrupts
@@ -123,6 +124,9 @@ func New(c Config) (*NIC, error) {
 		fifo: fifo{room: c.FIFO},
 	}
 	n.price = priceList(c.Account)
+	if n.price.rxDesc == 0 || n.price.txFetch == 0 || n.price.msix == 0 {
+		return nil, errors.New("nic: Config.Account: its book gives the device's work no time")
+	}
 	n.timer = c.Engine.NewTimer(c.Name, n)
 	n.reset()
 	return n, nil
@@ -196,16 +200,17 @@ func (n *NIC) CatchUp(now sim.Time) {
 	n.rearm()
 }
 
+// catchUp moves the device's time on. It stands still for a CPU whose time is
+// behind that of one that has been here before: what such a CPU changes takes
+// effect at its time, or as soon after as the device can.
 func (n *NIC) catchUp(now sim.Time) {
 	if n.busy {
 		return
 	}
 	n.busy = true
-	if now >= n.seen { // else a CPU whose time is ahead has been here
-		n.seen = now
-		n.receive(now)
-	}
-	n.settle(now + 1)
+	n.seen = max(n.seen, now)
+	n.receive(n.seen)
+	n.settle(n.seen + 1)
 	n.busy = false
 }
 
@@ -492,7 +497,7 @@ func (n *NIC) reset() {
 	n.stats = counters{}
 	for q := range n.queues {
 		n.rx[q] = rxQueue{srrctl: srrctlReset, ring: ring{tags: n.rx[q].tags}}
-		n.tx[q] = txQueue{ring: ring{tags: n.tx[q].tags}}
+		n.tx[q] = txQueue{ring: ring{tags: n.tx[q].tags}, epoch: n.tx[q].epoch}
 	}
 	m := n.mac
 	n.ral[0] = uint32(m[0]) | uint32(m[1])<<8 | uint32(m[2])<<16 | uint32(m[3])<<24
@@ -500,6 +505,7 @@ func (n *NIC) reset() {
 	n.readdress()
 	n.rekey()
 	n.limit()
+	n.replan()
 }
 
 // abort ends what is under way in the device, before a reset.
@@ -516,11 +522,21 @@ func (n *NIC) abort(now sim.Time) {
 // DD.
 func (n *NIC) RxTag(queue int, index uint32) Tag { return n.rx[queue].tags[index] }
 
+// RxTags is RxTag of every descriptor of the queue, by index; for reading only.
+func (n *NIC) RxTags(queue int) []Tag { return n.rx[queue].tags }
+
 // SetTxTag says what is known of the frame whose last descriptor, the one with
 // EOP, is index. It is called before the doorbell, on a queue that is enabled.
 func (n *NIC) SetTxTag(queue int, index uint32, t Tag) { n.tx[queue].tags[index] = t }
 
-// InFlight is the number of frames that the device has and nobody else: taken
-// from the wire and neither dropped nor in memory, or fetched from memory
-// without the end.
-func (n *NIC) InFlight() uint64 { return uint64(n.fifo.count) + n.fetching() }
+// InFlight is the number of frames that the wire has handed out and the device
+// has neither dropped nor written to host memory: in the packet buffer, or on the
+// wire with the last bit still to come. Of frames that go out there is none,
+// because the device takes whole frames from a ring and gives them to the wire at
+// once, with the time at which they leave.
+func (n *NIC) InFlight() uint64 {
+	if n.have {
+		return uint64(n.fifo.count) + 1
+	}
+	return uint64(n.fifo.count)
+}

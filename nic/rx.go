@@ -80,9 +80,8 @@ func (n *NIC) straight(now sim.Time, b *burst) bool {
 		}
 		n.have = false
 		id, data := n.held.ID, n.held.Data
-		n.hash.Add(trace.Record{At: at, Kind: trace.FrameIn, A: id, B: uint64(len(data))})
 		if n.sink != nil {
-			n.show(&trace.Frame{ID: id, At: at, Point: trace.Wire, Queue: -1, Data: data})
+			n.show(trace.Frame{ID: id, At: at, Point: trace.Wire, Queue: -1, Data: data})
 		}
 
 		// What it is. Nearly all frames are plain, and not worth a call.
@@ -172,9 +171,8 @@ func copy32(dst, src *[32]byte) {
 func (n *NIC) take(b *burst) {
 	data, at, id := n.held.Data, n.arrives, n.held.ID
 	n.have = false
-	n.hash.Add(trace.Record{At: at, Kind: trace.FrameIn, A: id, B: uint64(len(data))})
 	if n.sink != nil {
-		n.show(&trace.Frame{ID: id, At: at, Point: trace.Wire, Queue: -1, Data: data})
+		n.show(trace.Frame{ID: id, At: at, Point: trace.Wire, Queue: -1, Data: data})
 	}
 	n.detour(n.classify(data), at, b)
 }
@@ -255,7 +253,7 @@ func (n *NIC) drop(r cost.DropReason, at sim.Time, id uint64, queue int, data []
 	n.drops.Add(cost.NIC, r, 1)
 	n.hash.Add(trace.Record{At: at, Kind: trace.Dropped, Who: trace.WhoDropped(cost.NIC, r), A: id})
 	if n.sink != nil {
-		n.show(&trace.Frame{ID: id, At: at, Point: trace.NIC, Verdict: trace.Drop, Reason: r, Data: data, Queue: int32(queue)})
+		n.show(trace.Frame{ID: id, At: at, Point: trace.NIC, Verdict: trace.Drop, Reason: r, Data: data, Queue: int32(queue)})
 	}
 }
 
@@ -285,7 +283,6 @@ func (n *NIC) writeRx(reg uint32, queue int, off, v uint32, now sim.Time) error 
 		}
 		if moved {
 			n.resume(queue, now)
-			n.catchUp(now)
 		}
 	case offSRR:
 		n.writeSrrctl(reg, queue, Srrctl(v), now)

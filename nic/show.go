@@ -7,15 +7,17 @@ import (
 )
 
 // show lets the sink see a frame. Only called when somebody watches.
-func (n *NIC) show(f *trace.Frame) {
+func (n *NIC) show(f trace.Frame) {
 	f.Stage, f.Port, f.VM, f.Len = cost.NIC, -1, -1, len(f.Data)
-	n.sink.Frame(f)
+	n.sight = f
+	n.sink.Frame(&n.sight)
+	n.sight.Data = nil
 }
 
 // showWritten lets the sink see a frame that is in host memory now, and the
 // steps that took it there.
 func (n *NIC) showWritten(queue int, id uint64, at sim.Time, data []byte, descs uint64) {
-	n.show(&trace.Frame{ID: id, At: at, Point: trace.NIC, Queue: int32(queue), Data: data})
+	n.show(trace.Frame{ID: id, At: at, Point: trace.NIC, Queue: int32(queue), Data: data})
 	if !n.sink.Watching(id) {
 		return
 	}
@@ -32,11 +34,11 @@ func (n *NIC) showWritten(queue int, id uint64, at sim.Time, data []byte, descs 
 
 // showSent lets the sink see a frame that was fetched and has left.
 func (n *NIC) showSent(queue int, id uint64, fetched, out sim.Time, data []byte, c *chain) {
-	n.show(&trace.Frame{ID: id, At: fetched, Point: trace.NIC, Tx: true, Queue: int32(queue), Data: data})
+	n.show(trace.Frame{ID: id, At: fetched, Point: trace.NIC, Tx: true, Queue: int32(queue), Data: data})
 	if n.sink.Watching(id) {
 		for _, s := range [...]trace.Step{
 			{Step: cost.DevDescFetch, N: uint64(c.descs), Bytes: uint64(c.descs) * DescSize},
-			{Step: cost.DevTxDMA, N: c.data, Bytes: uint64(c.size)},
+			{Step: cost.DevTxDMA, N: uint64(c.descs), Bytes: uint64(c.size)},
 			{Step: cost.DevTLP, N: c.tlps},
 		} {
 			s.ID, s.At, s.CPU = id, fetched, -1
@@ -46,7 +48,7 @@ func (n *NIC) showSent(queue int, id uint64, fetched, out sim.Time, data []byte,
 			n.sink.Step(trace.Step{ID: id, At: fetched + n.price.txDone, CPU: -1, Step: cost.DevTxWriteback, N: 1, Bytes: DescSize})
 		}
 	}
-	n.show(&trace.Frame{ID: id, At: out, Point: trace.Wire, Tx: true, Verdict: trace.Deliver, Queue: int32(queue), Data: data})
+	n.show(trace.Frame{ID: id, At: out, Point: trace.Wire, Tx: true, Verdict: trace.Deliver, Queue: int32(queue), Data: data})
 }
 
 // vectorNotes name the vectors in shared steps.

@@ -20,6 +20,8 @@ type txQueue struct {
 	bit      uint32 // cause in EICR; 0 when IVAR maps it nowhere
 	fetch    uint32 // next descriptor to fetch
 	epoch    uint32 // counts how often the queue was switched off
+	reported uint64 // descriptors written back
+	noticed  uint64 // of those, how many the last message of its vector told of
 	contexts [2][DescSize]byte
 	tdwb     [2]uint32
 }
@@ -84,7 +86,12 @@ func (n *NIC) transmitAll(now sim.Time) {
 
 // A txBurst collects what one doorbell has done, to be charged once.
 type txBurst struct {
-	frames, descs, data, bytes, tlps, done uint64
+	frames uint64
+	descs  uint64 // fetched
+	parts  uint64 // of those, whose data was read
+	bytes  uint64
+	tlps   uint64
+	done   uint64 // written back
 }
 
 // transmit sends what the driver has put on a ring, whole frames at a time. It
@@ -106,7 +113,7 @@ func (n *NIC) transmit(queue int, now sim.Time) {
 	}
 	n.busy = false
 	n.acct.ChargeBytes(cost.DevDescFetch, b.descs, b.descs*DescSize)
-	n.acct.ChargeBytes(cost.DevTxDMA, b.data, b.bytes)
+	n.acct.ChargeBytes(cost.DevTxDMA, b.parts, b.bytes)
 	n.acct.Charge(cost.DevTLP, b.tlps)
 	n.acct.ChargeBytes(cost.DevTxWriteback, b.done, b.done*DescSize)
 	n.acct.Frames(cost.NIC, b.frames)
@@ -116,7 +123,6 @@ func (n *NIC) transmit(queue int, now sim.Time) {
 // A chain is the descriptors of one frame, from the queue's fetch on.
 type chain struct {
 	descs   uint32
-	data    uint64 // of them, data descriptors
 	end     uint32 // index behind the last
 	size    int
 	tlps    uint64
@@ -130,77 +136,87 @@ type chain struct {
 func (n *NIC) chain(queue int, now sim.Time) (c chain) {
 	q := &n.tx[queue]
 	c.report = -1
-	bad := func(i uint32, r cost.DropReason, v uint64, what string) {
-		n.misuse(now, "TXD", queue, int(i), v, what)
-		if c.wrong == cost.NotDropped {
-			c.wrong = r
-		}
+	first := q.desc(q.fetch)
+	if cmd := binary.LittleEndian.Uint32(first[8:]); cmd&TxDEXT != 0 && cmd&TxTypeMask == TxTypeContext {
+		c.context, c.descs, c.end = true, 1, q.next(q.fetch)
+		return c
 	}
-	paylen := -1
 	for i := q.fetch; ; {
 		d := q.desc(i)
-		addr := binary.LittleEndian.Uint64(d[:])
 		cmd, opts := binary.LittleEndian.Uint32(d[8:]), binary.LittleEndian.Uint32(d[12:])
-		c.descs++
+		size := int(cmd & 0xFFFF)
+		if wrong, what := n.badTx(d, cmd, opts, size); wrong != cost.NotDropped {
+			n.badChain(&c, queue, i, now, wrong, uint64(opts)<<32|uint64(cmd), what)
+		}
 		if cmd&TxRS != 0 {
 			c.report = int32(i)
 		}
-		size := int(cmd & 0xFFFF)
-		switch {
-		case cmd&TxDEXT == 0:
-			bad(i, cost.NICTxBad, uint64(cmd), "descriptor without DEXT: legacy descriptors are not modelled")
-		case cmd&TxTypeMask == TxTypeContext:
-			if c.descs == 1 {
-				c.context, c.end, c.report = true, q.next(i), -1
-				return c
-			}
-			bad(i, cost.NICTxBad, uint64(cmd), "context descriptor inside a frame")
-		case cmd&TxTypeMask != TxTypeData:
-			bad(i, cost.NICTxBad, uint64(cmd), "descriptor of a reserved type")
-		case opts&TxDD != 0:
-			bad(i, cost.NICTxBad, uint64(opts), "descriptor given with DD set: not in the read format")
-		case cmd&txUnsupported3 != 0 || opts&txUnsupported4 != 0:
-			bad(i, cost.NICTxBad, uint64(opts)<<32|uint64(cmd), "offload command (VLE, TSE, IXSM, TXSM, IPsec) is not modelled")
-		case size == 0:
-			bad(i, cost.NICTxBad, uint64(cmd), "descriptor of length 0")
-		case n.memory.Bytes(mem.Addr(addr), size) == nil:
-			bad(i, cost.NICTxDMA, addr, "descriptor given with its data outside memory")
-		}
-		if paylen < 0 {
-			paylen = int(opts >> TxPaylenShift)
-		}
-		c.data++
+		c.descs++
 		c.size += size
 		c.tlps += tlps(size)
 		i = q.next(i)
-		if cmd&TxEOP != 0 {
-			c.end = i
-			if cmd&TxIFCS == 0 {
-				bad(i, cost.NICTxBad, uint64(cmd), "frame without IFCS: it would leave without an FCS")
-			}
+		if c.end = i; cmd&TxEOP != 0 {
 			break
 		}
 		if i == q.tail {
-			c.open, c.end = true, i
-			if c.descs == q.n-1 {
-				c.open = false
-				bad(q.fetch, cost.NICTxBad, uint64(c.descs), "chain as long as the ring, without EOP")
+			c.open = c.descs < q.n-1
+			if !c.open {
+				n.badChain(&c, queue, q.fetch, now, cost.NICTxBad, uint64(c.descs), "chain as long as the ring, without EOP")
 			}
-			break
+			return c
 		}
 	}
-	if c.open || c.wrong != cost.NotDropped {
-		return c
-	}
+	n.checkFrame(&c, queue, now)
+	return c
+}
+
+// badTx is what is wrong with one data descriptor.
+func (n *NIC) badTx(d *[DescSize]byte, cmd, opts uint32, size int) (cost.DropReason, string) {
 	switch {
+	case cmd&TxDEXT == 0:
+		return cost.NICTxBad, "descriptor without DEXT: legacy descriptors are not modelled"
+	case cmd&TxTypeMask == TxTypeContext:
+		return cost.NICTxBad, "context descriptor inside a frame"
+	case cmd&TxTypeMask != TxTypeData:
+		return cost.NICTxBad, "descriptor of a reserved type"
+	case opts&TxDD != 0:
+		return cost.NICTxBad, "descriptor given with DD set: not in the read format"
+	case cmd&txUnsupported3 != 0 || opts&txUnsupported4 != 0:
+		return cost.NICTxBad, "offload command (VLE, TSE, IXSM, TXSM, IPsec) is not modelled"
+	case size == 0:
+		return cost.NICTxBad, "descriptor of length 0"
+	case n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d[:])), size) == nil:
+		return cost.NICTxDMA, "descriptor given with its data outside memory"
+	}
+	return cost.NotDropped, ""
+}
+
+// badChain notes what is wrong with a chain; the first thing is why its frame is
+// dropped.
+func (n *NIC) badChain(c *chain, queue int, index uint32, now sim.Time, r cost.DropReason, v uint64, what string) {
+	n.misuse(now, "TXD", queue, int(index), v, what)
+	if c.wrong == cost.NotDropped {
+		c.wrong = r
+	}
+}
+
+// checkFrame checks a chain as a whole, its first and last descriptors.
+func (n *NIC) checkFrame(c *chain, queue int, now sim.Time) {
+	q := &n.tx[queue]
+	last := q.before(c.end)
+	cmd := binary.LittleEndian.Uint32(q.desc(last)[8:])
+	paylen := int(binary.LittleEndian.Uint32(q.desc(q.fetch)[12:]) >> TxPaylenShift)
+	switch {
+	case c.wrong != cost.NotDropped:
 	case c.size+fcs > MaxFrame:
-		bad(q.fetch, cost.NICTxBad, uint64(c.size), "frame longer than 9.5 KiB")
+		n.badChain(c, queue, q.fetch, now, cost.NICTxBad, uint64(c.size), "frame longer than 9.5 KiB")
 	case c.size < header:
-		bad(q.fetch, cost.NICTxBad, uint64(c.size), "frame shorter than an Ethernet header")
+		n.badChain(c, queue, q.fetch, now, cost.NICTxBad, uint64(c.size), "frame shorter than an Ethernet header")
+	case cmd&TxIFCS == 0:
+		n.badChain(c, queue, last, now, cost.NICTxBad, uint64(cmd), "frame without IFCS: it would leave without an FCS")
 	case paylen != c.size:
 		n.misuse(now, "TXD", queue, int(q.fetch), uint64(paylen), "PAYLEN is not the length of the frame")
 	}
-	return c
 }
 
 // send1 sends the frame of a chain, or drops it, and moves on.
@@ -239,7 +255,7 @@ func (n *NIC) send1(queue int, c *chain, now sim.Time, b *txBurst) {
 		n.leaving.pop()
 	}
 	data := n.gather(q, c)
-	fetched := at + sim.Time(uint64(c.descs)*n.price.txFetch+c.data*n.price.txEach+uint64(c.size)*n.price.txByte+c.tlps*n.price.tlp)
+	fetched := at + sim.Time(uint64(c.descs)*n.price.txFetch+uint64(c.descs)*n.price.txEach+uint64(c.size)*n.price.txByte+c.tlps*n.price.tlp)
 	n.txFree = fetched
 	begin := max(fetched, n.link.txOut)
 	out := begin + n.link.span(onWire(size))
@@ -251,7 +267,7 @@ func (n *NIC) send1(queue int, c *chain, now sim.Time, b *txBurst) {
 		b.done++
 	}
 	b.frames++
-	b.data += c.data
+	b.parts += uint64(c.descs)
 	b.bytes += uint64(c.size)
 	b.tlps += c.tlps
 	n.countTx(data)
@@ -314,7 +330,7 @@ func (n *NIC) dropTx(r cost.DropReason, at sim.Time, id uint64, queue int) {
 	n.acct.Frames(cost.NIC, 1)
 	n.hash.Add(trace.Record{At: at, Kind: trace.Dropped, Who: trace.WhoDropped(cost.NIC, r), A: id})
 	if n.sink != nil {
-		n.show(&trace.Frame{ID: id, At: at, Point: trace.NIC, Tx: true, Verdict: trace.Drop, Reason: r, Queue: int32(queue)})
+		n.show(trace.Frame{ID: id, At: at, Point: trace.NIC, Tx: true, Verdict: trace.Drop, Reason: r, Queue: int32(queue)})
 	}
 }
 
@@ -335,6 +351,7 @@ func (n *NIC) reclaim() {
 	d := q.desc(uint32(s.done))
 	binary.LittleEndian.PutUint64(d[:], 0)
 	binary.LittleEndian.PutUint64(d[8:], TxDD<<32)
+	q.reported++
 	n.irq.raise(q.bit, s.at)
 }
 
@@ -380,6 +397,7 @@ func (n *NIC) stopTx(queue int, now sim.Time) {
 		n.dropTx(cost.NICTxDisabled, now, id, queue)
 	}
 	q.disable()
+	q.head = q.tail
 	q.epoch++
 }
 
@@ -440,7 +458,3 @@ func (n *NIC) writeTxdctl(reg uint32, queue int, v Dctl, now sim.Time) {
 		n.transmit(queue, now)
 	}
 }
-
-// fetching is the number of frames fetched from memory without their end: none,
-// because the device takes whole frames only.
-func (n *NIC) fetching() uint64 { return 0 }

@@ -183,6 +183,7 @@ type Options struct {
 	Descs   int  // in each ring; 0 means 256
 	Buffer  int  // bytes in each receive buffer, a multiple of 1024; 0 means 2048
 	DropEN  bool // SRRCTL.DROP_EN
+	Given   int  // receive descriptors given at the start; 0 means all but one, -1 none
 	Polling bool // no vector is unmasked
 	RSS     bool // over all queues, by the key of the Microsoft suite
 	Rctl    nic.Rctl
@@ -255,7 +256,13 @@ func Up(r *Rig, queues int, o Options) (*Driver, error) {
 		w(nic.TDBAH(q), uint32(tx.Base>>32))
 		w(nic.TDLEN(q), uint32(len(tx.Desc)))
 		w(nic.TXDCTL(q), uint32(nic.DctlENABLE))
-		d.Post(q, o.Descs-1)
+		switch o.Given {
+		case 0:
+			d.Post(q, o.Descs-1)
+		case -1:
+		default:
+			d.Post(q, o.Given)
+		}
 	}
 	w(nic.TCTL, uint32(nic.TctlEN))
 	w(nic.RCTL, uint32(nic.RctlEN|nic.RctlBAM|nic.RctlSECRC|o.Rctl))
@@ -317,7 +324,7 @@ func (d *Driver) Harvest(queue int) (frames []Frame) {
 		f.Data = append(f.Data, d.Memory.Bytes(r.Buffers[i], desc.Len())...)
 		f.Descs++
 		if desc.Status()&nic.RxEOP == 0 {
-			continue
+			continue // the frame is taken when all of it is there
 		}
 		f.Tag, f.Status, f.Packet = d.NIC.RxTag(queue, i), desc.Status(), desc.PacketType()
 		f.Hash, f.Type = desc.Hash()
