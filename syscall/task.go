@@ -125,8 +125,8 @@ type Message struct {
 
 // ReadBatch takes as many frames as are there, at most one for each message, in
 // one system call, as recvmmsg does for sockets: one way in, one way out, a copy
-// each. It blocks for the first frame only. It returns how many messages it
-// filled; an error only if that is none.
+// each. It blocks for the first frame only, and a message without room ends it.
+// It returns how many messages it filled; an error only if that is none.
 func (t *Task) ReadBatch(fd int, msgs []Message) (int, Errno) {
 	t.enter()
 	got, errno := 0, OK
@@ -136,7 +136,7 @@ func (t *Task) ReadBatch(fd int, msgs []Message) (int, Errno) {
 	for got < len(msgs) {
 		t.one[0] = msgs[got].Segment
 		var n int
-		if n, errno = t.read(fd, t.one[:], got > 0); errno != OK {
+		if n, errno = t.read(fd, t.one[:], got > 0); errno != OK || msgs[got].Len == 0 {
 			break
 		}
 		msgs[got].Got = n
@@ -156,7 +156,7 @@ func (t *Task) read(fd int, segs []Segment, noWait bool) (int, Errno) {
 		return 0, EBADF
 	}
 	t.host.Account.Charge(cost.TunChrReadIter, 1)
-	if errno := checkLengths(segs); errno != OK {
+	if room, errno := lengths(segs); errno != OK || room == 0 {
 		return 0, errno
 	}
 	n, errno := d.file.Read(t, segs)
