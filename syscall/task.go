@@ -104,7 +104,7 @@ func (t *Task) Open(name string, flags Flags) (int, Errno) {
 func (t *Task) Read(fd int, addr mem.Addr, n int) (int, Errno) {
 	t.enter()
 	t.one[0] = Segment{addr, n}
-	n, errno := t.read(fd, t.one[:], false)
+	n, errno := t.read(fd, t.one[:], n, false)
 	t.exit()
 	return n, errno
 }
@@ -112,7 +112,7 @@ func (t *Task) Read(fd int, addr mem.Addr, n int) (int, Errno) {
 // Readv is Read into several segments, filled in order.
 func (t *Task) Readv(fd int, segs []Segment) (int, Errno) {
 	t.enter()
-	n, errno := t.read(fd, segs, false)
+	n, errno := t.read(fd, segs, room(segs), false)
 	t.exit()
 	return n, errno
 }
@@ -136,7 +136,7 @@ func (t *Task) ReadBatch(fd int, msgs []Message) (int, Errno) {
 	for got < len(msgs) {
 		t.one[0] = msgs[got].Segment
 		var n int
-		if n, errno = t.read(fd, t.one[:], got > 0); errno != OK || msgs[got].Len == 0 {
+		if n, errno = t.read(fd, t.one[:], msgs[got].Len, got > 0); errno != OK || msgs[got].Len == 0 {
 			break
 		}
 		msgs[got].Got = n
@@ -149,15 +149,18 @@ func (t *Task) ReadBatch(fd int, msgs []Message) (int, Errno) {
 	return got, errno
 }
 
-// read is the body of every reading call.
-func (t *Task) read(fd int, segs []Segment, noWait bool) (int, Errno) {
+// read is the body of every reading call; the segments have that much room.
+func (t *Task) read(fd int, segs []Segment, room int, noWait bool) (int, Errno) {
 	d := t.descriptor(fd)
 	if d == nil {
 		return 0, EBADF
 	}
 	t.host.Account.Charge(cost.TunChrReadIter, 1)
-	if room, errno := lengths(segs); errno != OK || room == 0 {
-		return 0, errno
+	if room <= 0 {
+		if room < 0 {
+			return 0, EINVAL
+		}
+		return 0, OK
 	}
 	n, errno := d.file.Read(t, segs)
 	if errno == EAGAIN {
@@ -199,8 +202,8 @@ func (t *Task) Writev(fd int, segs []Segment) (int, Errno) {
 		return 0, EBADF
 	}
 	t.host.Account.Charge(cost.TunChrWriteIter, 1)
-	if _, errno := lengths(segs); errno != OK {
-		return 0, errno
+	if room(segs) < 0 {
+		return 0, EINVAL
 	}
 	t.CatchUp() // others will see this frame
 	return d.file.Write(t, segs)
@@ -306,17 +309,19 @@ func (t *Task) descriptor(fd int) *descriptor {
 	return &t.files[fd]
 }
 
-// lengths adds the segments up and refuses what no memory could hold. Whether the
-// addresses are the task's own is found out by the copy, as in Linux.
-func lengths(segs []Segment) (n int, errno Errno) {
+// room is how many bytes the segments have room for, negative if no memory could
+// hold them. Whether the addresses are the task's own is found out by the copy, as
+// in Linux.
+func room(segs []Segment) int {
 	if len(segs) > 1024 { // UIO_MAXIOV
-		return 0, EINVAL
+		return -1
 	}
+	n := 0
 	for _, s := range segs {
 		if s.Len < 0 || s.Len > math.MaxInt-n {
-			return 0, EINVAL
+			return -1
 		}
 		n += s.Len
 	}
-	return n, OK
+	return n
 }
