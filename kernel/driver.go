@@ -158,9 +158,7 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 
 // harvested charges what cleanRx did.
 func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
-	c.each(cost.IgbCleanRxIrq, done)
-	c.each(cost.IgbGetRxBuffer, done)
-	c.each(cost.IgbBuildSkb, done)
+	c.all(done, cost.IgbCleanRxIrq, cost.IgbGetRxBuffer, cost.IgbBuildSkb)
 	if frags > 0 {
 		c.shared(cost.IgbCleanRxIrq, frags, "further descriptors")
 		c.shared(cost.IgbAddRxFrag, frags, "")
@@ -168,8 +166,7 @@ func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
 	if recycled > 0 {
 		c.shared(cost.IgbPutRxBuffer, recycled, "")
 	}
-	c.each(cost.IgbProcessSkbFields, done)
-	c.each(cost.NapiGroReceive, done)
+	c.all(done, cost.IgbProcessSkbFields, cost.NapiGroReceive)
 	if c.watched {
 		for _, s := range done {
 			c.k.show(c, s, sight{point: trace.Driver, port: int32(d.port), vm: -1})

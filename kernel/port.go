@@ -21,8 +21,7 @@ type netdev struct {
 // Frames in a row that the bridge simply forwards are charged and sent together;
 // a frame with any other fate is dealt with alone, in its turn.
 func (k *Kernel) receive(c *CPU, in bridge.Port, list []*skb) {
-	c.each(cost.NetifReceiveSkbCore, list)
-	c.each(cost.BrHandleFrame, list)
+	c.all(list, cost.NetifReceiveSkbCore, cost.BrHandleFrame)
 	now := c.clock.Now()
 	var out [groNormalBatch]bridge.Port
 	row := 0 // frames list[row:i] are decided and not sent yet
@@ -49,11 +48,7 @@ func (k *Kernel) forward(c *CPU, list []*skb, out []bridge.Port) {
 	if len(list) == 0 {
 		return
 	}
-	c.each(cost.BrHandleFrameFinish, list)
-	c.each(cost.BrFdbUpdate, list)
-	c.each(cost.BrFdbFind, list)
-	c.each(cost.BrForward, list)
-	c.each(cost.DevQueueXmit, list)
+	c.all(list, cost.BrHandleFrameFinish, cost.BrFdbUpdate, cost.BrFdbFind, cost.BrForward, cost.DevQueueXmit)
 	for i, s := range list {
 		if c.watched {
 			k.show(c, s, sight{point: trace.Bridge, port: int32(out[i]), vm: -1, tx: k.ports[out[i]].drv != nil})
@@ -158,6 +153,7 @@ func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb, now sim.Time) {
 	k.Latency.Record(now - s.arrived)
 	k.hash.Add(trace.Record{At: now, Kind: trace.Delivered, Who: uint32(t.port), A: s.id, B: s.fate()})
 	if c.watched {
+		c.noteOne(cost.ConsumeSkb, s)
 		k.show(c, s, sight{point: trace.VM, verdict: trace.Deliver, port: int32(t.port), vm: t.vm})
 	}
 	k.release(s)

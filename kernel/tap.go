@@ -56,7 +56,10 @@ type TapStat struct {
 
 // xmit is tun_net_xmit: s goes on the ring, its reader is woken.
 func (t *tap) xmit(c *CPU, s *skb) {
-	c.one(cost.TunNetXmit, s)
+	c.acct.Charge(cost.TunNetXmit, 1)
+	if c.watched {
+		c.noteOne(cost.TunNetXmit, s)
+	}
 	if !t.opened {
 		c.drop(s, cost.Tap, cost.DevReady)
 		return
@@ -87,7 +90,7 @@ func (t *tap) xmit(c *CPU, s *skb) {
 
 // Read is tun_do_read: the frame at the ring's head, in one piece.
 func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno) {
-	if t.ring == nil {
+	if t.head >= len(t.ring) { // no ring yet
 		return 0, syscall.EAGAIN
 	}
 	c := taskOf(st).cpu
@@ -96,17 +99,29 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	if s == nil || !c.reached(sl.at) {
 		return 0, syscall.EAGAIN
 	}
-	c.one(cost.TunRingRecv, s)
-	n, errno := t.putUser(c, st, segs, s)
 	if t.head++; t.head == t.size {
 		t.head = 0
+	}
+	c.acct.Charge(cost.TunRingRecv, 1)
+	if c.watched {
+		c.noteOne(cost.TunRingRecv, s)
+	}
+	var n int
+	var errno syscall.Errno
+	if s.nfrags == 0 && len(segs) == 1 { // nearly every frame
+		n, errno = st.CopyOutOne(segs[0], s.data)
+	} else {
+		n, errno = t.putUser(st, segs, s)
 	}
 	if errno != syscall.OK {
 		*sl = slot{nil, c.clock.Now()}
 		c.drop(s, cost.Syscall, cost.SKBUcopyFault)
 		return 0, errno
 	}
-	c.one(cost.ConsumeSkb, s)
+	if c.watched {
+		c.note(cost.TunPutUser, s, uint64(1+s.nfrags), uint64(n), "into "+st.Name)
+	}
+	c.acct.Charge(cost.ConsumeSkb, 1)
 	now := c.clock.Now()
 	*sl = slot{nil, now}
 	t.stat.RxFrames++
@@ -118,24 +133,15 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	return n, syscall.OK
 }
 
-// putUser is tun_put_user: the copy across the border.
-func (t *tap) putUser(c *CPU, st *syscall.Task, segs []syscall.Segment, s *skb) (int, syscall.Errno) {
-	if s.nfrags == 0 && len(segs) == 1 { // nearly every frame
-		n, errno := st.CopyOutOne(segs[0], s.data)
-		if c.watched {
-			c.note(cost.TunPutUser, s, 1, uint64(n), "into "+st.Name)
-		}
-		return n, errno
-	}
+// putUser is tun_put_user for a frame of several buffers, or into several
+// segments.
+func (t *tap) putUser(st *syscall.Task, segs []syscall.Segment, s *skb) (int, syscall.Errno) {
 	cur := syscall.Cursor{Segs: segs}
 	n, errno := st.CopyOut(&cur, s.data)
 	for i := int32(0); i < s.nfrags && errno == syscall.OK; i++ {
 		var m int
 		m, errno = st.CopyOut(&cur, s.frags[i].data)
 		n += m
-	}
-	if c.watched {
-		c.note(cost.TunPutUser, s, uint64(1+s.nfrags), uint64(n), "into "+st.Name)
 	}
 	return n, errno
 }
