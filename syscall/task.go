@@ -225,14 +225,12 @@ func (t *Task) Poll(fd int, want Events, timeout Time) (Events, Errno) {
 	}
 	for {
 		t.host.Account.Charge(cost.SysPoll, 1)
-		if have := d.file.Ready(t, want); have != 0 {
+		have := d.file.Ready(t, want)
+		if have == 0 && t.CatchUp() {
+			have = d.file.Ready(t, want) // what was not there may be there now
+		}
+		if have != 0 || t.Now() >= deadline {
 			return have, OK
-		}
-		if t.CatchUp() {
-			continue
-		}
-		if t.Now() >= deadline {
-			return 0, OK
 		}
 		d.file.Wait(t, want)
 		t.host.Scheduler.WakeAt(t, deadline)
