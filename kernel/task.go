@@ -119,6 +119,10 @@ type scheduler task
 func (s *scheduler) CatchUp(*syscall.Task) bool {
 	t := (*task)(s)
 	now := t.cpu.clock.Now()
+	if now > syscall.EndOfTime {
+		t.cpu.k.eng.Fail(fmt.Errorf("%s: works beyond the end of virtual time, %v", t.Name, syscall.EndOfTime))
+		t.pause()
+	}
 	if t.caught == now || t.cpu.k.eng.Next() > now {
 		return false
 	}

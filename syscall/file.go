@@ -55,7 +55,7 @@ type Devices interface {
 // when the task runs again.
 type Scheduler interface {
 	// CatchUp returns when no event before or at the task's time is left, and
-	// says whether there was one.
+	// says whether there was one. It does not return after EndOfTime.
 	CatchUp(t *Task) bool
 	// Block returns when the task was woken.
 	Block(t *Task)

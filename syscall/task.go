@@ -11,6 +11,10 @@ import (
 // Time is virtual time.
 type Time = sim.Time
 
+// EndOfTime is 53 days: a task that wants to sleep until a later moment sleeps for
+// ever, and one that works beyond it fails the run. So no clock overflows.
+const EndOfTime = sim.Never / 2
+
 // maxFiles is how many descriptors a task can have open.
 const maxFiles = 16
 
@@ -220,8 +224,8 @@ func (t *Task) Poll(fd int, want Events, timeout Time) (Events, Errno) {
 		return PollNval, OK
 	}
 	deadline := sim.Never
-	if timeout >= 0 && timeout < sim.Never-t.Now() {
-		deadline = t.Now() + timeout
+	if timeout >= 0 {
+		deadline = t.after(timeout)
 	}
 	for {
 		t.host.Account.Charge(cost.SysPoll, 1)
@@ -246,8 +250,7 @@ func (t *Task) Nanosleep(d Time) Errno {
 	if d < 0 {
 		return EINVAL
 	}
-	until := t.Now() + d
-	for t.Now() < until {
+	for until := t.after(d); t.Now() < until; {
 		t.host.Scheduler.WakeAt(t, until)
 		t.host.Scheduler.Block(t)
 	}
@@ -279,10 +282,21 @@ func (t *Task) Exit() {
 	}
 }
 
+// after is the moment d after the task's time.
+func (t *Task) after(d Time) Time {
+	if now := t.Now(); d <= EndOfTime-now {
+		return now + d
+	}
+	return sim.Never
+}
+
 // Compute is not a system call: the program works for the span d on its CPU,
 // 0 for work too short to count beyond its beginning.
 func (t *Task) Compute(d Time) {
-	t.host.Account.ChargeTicks(cost.GuestRun, t.host.Clock.Cycles(d))
+	t.host.Account.ChargeTicks(cost.GuestRun, t.host.Clock.Cycles(min(d, EndOfTime)))
+	if d > 0 && t.Now() > EndOfTime {
+		t.CatchUp() // the kernel does not let it come back
+	}
 }
 
 // CatchUp lets the event loop come up to the task's time and says whether it had

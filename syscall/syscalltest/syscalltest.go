@@ -9,6 +9,7 @@
 package syscalltest
 
 import (
+	"errors"
 	"fmt"
 
 	"ringside/cost"
@@ -31,7 +32,7 @@ type Host struct {
 }
 
 // over unwinds a program that waits for what never comes.
-type over struct{}
+type over struct{ err error }
 
 // Run runs program with the device open as descriptor 0. A program that waits
 // with nothing left to come is ended, as by a machine that is switched off; that
@@ -51,7 +52,11 @@ func (h *Host) Run(program func(*syscall.Task) error) (err error) {
 		return fmt.Errorf("syscalltest: open: %w", errno)
 	}
 	defer func() {
-		if r := recover(); r != nil && r != (over{}) {
+		switch r := recover().(type) {
+		case nil:
+		case over:
+			err = r.err
+		default:
 			panic(r)
 		}
 	}()
@@ -117,8 +122,14 @@ func (f *file) Release(*syscall.Task)              {}
 
 type scheduler Host
 
-func (s *scheduler) CatchUp(*syscall.Task) bool { return false }
-func (s *scheduler) Preempt(*syscall.Task)      {}
+func (s *scheduler) Preempt(*syscall.Task) {}
+
+func (s *scheduler) CatchUp(*syscall.Task) bool {
+	if s.clock.Now() > syscall.EndOfTime {
+		panic(over{errors.New("syscalltest: the program works beyond the end of virtual time")})
+	}
+	return false
+}
 
 func (s *scheduler) WakeAt(_ *syscall.Task, at sim.Time) { s.wake = at }
 
