@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringside/kernel"
 	"ringside/kernel/kerneltest"
 	"ringside/mem"
 	"ringside/sim"
@@ -75,3 +76,6 @@ func TestErrnoIsAnError(t *testing.T) {
 	require.NoError(t, syscall.OK.Err())
 	require.True(t, errors.Is(syscall.EFAULT.Err(), syscall.EFAULT))
 }
+
+// noITR is a NIC that interrupts as often as it can.
+var noITR = kernel.NICConfig{}
