@@ -102,7 +102,7 @@ It needs no root and no hardware, and the same seed gives the same bytes.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(replayCommand(), bookCommand(), versionCommand())
+	root.AddCommand(replayCommand(), traceCommand(), bookCommand(), versionCommand())
 	for _, verb := range extraVerbs {
 		root.AddCommand(verb())
 	}
