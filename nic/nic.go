@@ -534,9 +534,13 @@ func (n *NIC) SetTxTag(queue int, index uint32, t Tag) { n.tx[queue].tags[index]
 // wire with the last bit still to come. Of frames that go out there is none,
 // because the device takes whole frames from a ring and gives them to the wire at
 // once, with the time at which they leave.
-func (n *NIC) InFlight() uint64 {
+func (n *NIC) InFlight() uint64 { return uint64(n.fifo.count) + n.UnderWay() }
+
+// UnderWay is the number of frames on the wire whose last bit is still to come:
+// at most one, since the wire is asked for one at a time.
+func (n *NIC) UnderWay() uint64 {
 	if n.have {
-		return uint64(n.fifo.count) + 1
+		return 1
 	}
-	return uint64(n.fifo.count)
+	return 0
 }

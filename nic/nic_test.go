@@ -2,7 +2,6 @@ package nic_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"testing"
@@ -101,7 +100,7 @@ func TestNewNamesTheFieldThatIsWrong(t *testing.T) {
 	require.NoError(t, err)
 	for _, tt := range []struct {
 		field  string
-		break_ func(*nic.Config)
+		breaks func(*nic.Config)
 	}{
 		{"Engine", func(c *nic.Config) { c.Engine = nil }},
 		{"Memory", func(c *nic.Config) { c.Memory = nil }},
@@ -118,7 +117,7 @@ func TestNewNamesTheFieldThatIsWrong(t *testing.T) {
 		{"FIFO", func(c *nic.Config) { c.FIFO = 100 }},
 	} {
 		c := good()
-		tt.break_(&c)
+		tt.breaks(&c)
 		_, err := nic.New(c)
 		assert.ErrorContains(t, err, "Config."+tt.field)
 	}
@@ -568,5 +567,3 @@ func TestErrorsSayWhatAndWhere(t *testing.T) {
 	err = d.NIC.Write(nic.MPC, 0, 0)
 	assert.EqualError(t, err, "nic: write to MPC: register is read-only")
 }
-
-var _ = binary.LittleEndian

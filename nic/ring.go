@@ -132,7 +132,7 @@ func (r *ring) place(off, v uint32) (string, bool) {
 	case offLEN:
 		r.bytes = v & 0xFFF80
 		if v != r.bytes {
-			return "ring length not a multiple of 128, or above 512 KiB; other bits ignored", true
+			return "ring length not a multiple of 128, or above 1 MiB; other bits ignored", true
 		}
 	case offDH:
 		r.head = v & 0xFFFF

@@ -146,7 +146,11 @@ func (n *NIC) chain(queue int, now sim.Time) (c chain) {
 		cmd, opts := binary.LittleEndian.Uint32(d[8:]), binary.LittleEndian.Uint32(d[12:])
 		size := int(cmd & 0xFFFF)
 		if wrong, what := n.badTx(d, cmd, opts, size); wrong != cost.NotDropped {
-			n.badChain(&c, queue, i, now, wrong, uint64(opts)<<32|uint64(cmd), what)
+			v := uint64(opts)<<32 | uint64(cmd)
+			if wrong == cost.NICTxDMA {
+				v = binary.LittleEndian.Uint64(d[:])
+			}
+			n.badChain(&c, queue, i, now, wrong, v, what)
 		}
 		if cmd&TxRS != 0 {
 			c.report = int32(i)
