@@ -1,0 +1,268 @@
+package deptest
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "ringside"
+	root   = "../.."
+)
+
+// A wall keeps the packages From away from the packages To. Names are folders of
+// the module, "." is its root and "ours" any of them; other modules go by import
+// path, and the standard library by one that begins with "std:". "x/..." is x and
+// what lies below.
+type wall struct {
+	from, to string // separated by blanks
+	but      string // of to, what is allowed nevertheless
+	why      string
+}
+
+// walls are the import rules. The import graph is the protection ring.
+var walls = []wall{
+	{"cost mem sim", "ours", "", "the ground floor imports nothing of ours: whatever it knew, every room would know"},
+	{"trace", "ours", "cost sim", "a trace watches and decides nothing, so it must not know the rooms it watches"},
+
+	{"nic", "ours", "cost mem sim trace", "hardware knows memory, time and its own registers: it cannot name the software that drives it"},
+	{"bridge", "ours", "cost sim", "the bridge knows frames and port numbers, nothing else: no memory it could keep a frame in, no trace it could write, no device"},
+	{"syscall", "ours", "cost mem sim", "the border moves bytes between two memories: what lies behind a descriptor is the kernel's, and it calls it through an interface of its own"},
+
+	{"kernel", "ours", "bridge cost internal/histogram mem nic sim syscall trace", "the kernel drives the device and the bridge"},
+	{"kernel", "vm", "", "the kernel starts processes and knows no guest: what it knew of one would be a way round the border"},
+	{"vm", "ours", "mem syscall", "a guest reaches the host through system calls alone; mem is there because its private memory is one"},
+	{"vm", "kernel nic bridge cost sim trace", "", "a guest cannot name a ring, a bridge or a price, and so cannot touch one; a path that bypasses the kernel shows as a hole in this wall"},
+
+	{".", "ours", "bridge cost internal/capture kernel mem nic sim trace vm", "the face puts the rooms together; it renders nothing and writes no file"},
+
+	{"internal/capture internal/golden internal/pcapng internal/wholefile", "ours", "", "files and their formats know nothing of the machine"},
+	{"internal/histogram", "ours", "sim", "a histogram counts spans of virtual time"},
+
+	{"ours", "cmd/...", "", "a command is a door to the outside: nobody walks in through it"},
+	{"ours -internal/gate/...", "internal/gate/...", "", "the gate is for tests"},
+	{"ours -cmd/ringside", "internal/bench", "", "measuring is for tests and the command"},
+	{"ours -kernel/kerneltest -syscall/syscalltest", "nic/nictest syscall/syscalltest kernel/kerneltest internal/golden", "", "the other side of a protocol is for tests, and so are golden files"},
+
+	{"ours -kernel", "gvisor.dev/...", "", "only the kernel speaks gVisor, which is pinned and whose API moves: its types stay behind our own"},
+	{"ours -internal/gate -internal/journey", "github.com/google/gopacket/...", "", "gopacket panics on bad bytes in places and allocates in all: it is for tests and displays, never for the datapath"},
+	{"ours", "github.com/stretchr/...", "", "testify is for tests"},
+	{"ours", "std:syscall", "", "in this tree syscall is our own package; of the system's calls there is golang.org/x/sys"},
+	{"ours", "std:unsafe std:C", "", "no cgo, and no pointer that is not Go's: descriptors and addresses are bytes and numbers, checked before use"},
+	{"ours", "std:math/rand", "", "the old generator has a seed of its own; randomness is the engine's, by the name of its component"},
+	{core, "std:crypto/rand std:math/rand", "", "chance in the core comes from the engine's seed"},
+	{core + " -cost", "std:os/... std:net std:net/http std:log/... std:io/fs std:path/filepath", "", "the core is a function of its inputs: it opens nothing and asks nobody (cost opens the books that users name)"},
+	{core + " -kernel", "std:runtime/... std:sync/...", "", "the core has no goroutines, so it has nothing to guard and no processor to count (the kernel has gVisor's two needs)"},
+	{core, "std:testing/...", "", "what is for tests stands in tests"},
+}
+
+// core are the packages in which a run happens.
+const core = "sim cost mem trace nic bridge syscall kernel vm"
+
+// exceptions are single files that may do what a wall forbids, and why. The
+// table may not hold one that is not needed.
+var exceptions = map[[2]string]string{
+	{"kernel/netstack.go", "math/rand"}: "gVisor's options ask for a math/rand.Source; it is our own seeded one",
+	{"bridge/mac.go", "net"}:            "net.ParseMAC reads an address as people write it",
+	{"cost/load.go", "sync"}:            "the counting book is read once per process",
+}
+
+func TestWalls(t *testing.T) {
+	used := map[[2]string]bool{}
+	for _, f := range sources(t) {
+		for _, spec := range f.ast.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range walls {
+				if !w.forbids(f.dir, imported) {
+					continue
+				}
+				if key := [2]string{f.name, imported}; exceptions[key] != "" {
+					used[key] = true
+					continue
+				}
+				t.Errorf("%s: %s imports %s: %s", f.at(spec), f.dir, imported, w.why)
+			}
+		}
+	}
+	for key := range exceptions {
+		if !used[key] {
+			t.Errorf("%s does not import %s: the exception for it can go", key[0], key[1])
+		}
+	}
+}
+
+// forbids says whether a package in dir may not import that path because of w.
+func (w *wall) forbids(dir, imported string) bool {
+	name := short(imported)
+	return matches(w.from, dir) && matches(w.to, name) && !matches(w.but, name)
+}
+
+// short is an import path as walls name it.
+func short(imported string) string {
+	first, _, _ := strings.Cut(imported, "/")
+	switch {
+	case imported == module:
+		return "."
+	case first == module:
+		return strings.TrimPrefix(imported, module+"/")
+	case strings.Contains(first, "."):
+		return imported
+	}
+	return "std:" + imported
+}
+
+// matches says whether a name is on a list. One with a minus is off it.
+func matches(list, name string) bool {
+	on := false
+	for _, entry := range strings.Fields(list) {
+		entry, off := strings.CutPrefix(entry, "-")
+		hit := entry == name
+		if under, ok := strings.CutSuffix(entry, "/..."); ok {
+			hit = name == under || strings.HasPrefix(name, under+"/")
+		}
+		if entry == "ours" {
+			first, _, _ := strings.Cut(name, "/")
+			hit = name == "." || !strings.Contains(first, ".") && !strings.HasPrefix(name, "std:")
+		}
+		if hit && off {
+			return false
+		}
+		on = on || hit
+	}
+	return on
+}
+
+// The rules themselves, on graphs that are not there.
+func TestWallsForbidWhatTheySay(t *testing.T) {
+	for _, tt := range []struct {
+		dir, imported string
+		forbidden     bool
+	}{
+		{"nic", "ringside/kernel", true},
+		{"nic", "ringside", true},
+		{"nic", "ringside/mem", false},
+		{"nic", "fmt", false},
+		{"nic/nictest", "ringside/nic", false},
+		{"bridge", "ringside/mem", true},
+		{"bridge", "ringside/trace", true},
+		{"bridge", "ringside/cost", false},
+		{"syscall", "ringside/kernel", true},
+		{"kernel", "ringside/vm", true},
+		{"kernel", "ringside/syscall", false},
+		{"kernel", "syscall", true},
+		{"vm", "syscall", true},
+		{"vm", "ringside/syscall", false},
+		{"vm", "ringside/kernel", true},
+		{"vm", "ringside/sim", true},
+		{"sim", "ringside/cost", true},
+		{"sim", "os", true},
+		{"cost", "os", false},
+		{"sim", "sync/atomic", true},
+		{"kernel", "gvisor.dev/gvisor/pkg/tcpip", false},
+		{"vm", "gvisor.dev/gvisor/pkg/tcpip", true},
+		{".", "gvisor.dev/gvisor", true},
+		{".", "ringside/cmd/ringside", true},
+		{"cmd/ringside", "ringside/internal/gate", true},
+		{"internal/gate/hashes", "ringside/internal/gate", false},
+		{"internal/gate", "ringside/nic/nictest", true},
+		{"mem", "unsafe", true},
+		{"internal/bench", "C", true},
+		{"cmd/ringside", "math/rand", true},
+		{"cmd/ringside", "math/rand/v2", false},
+		{".", "github.com/stretchr/testify/require", true},
+	} {
+		got := ""
+		for _, w := range walls {
+			if w.forbids(tt.dir, tt.imported) {
+				got = w.why
+			}
+		}
+		if (got != "") != tt.forbidden {
+			t.Errorf("%s imports %s: forbidden %v (%s), want %v", tt.dir, tt.imported, got != "", got, tt.forbidden)
+		}
+	}
+}
+
+// Every room has rules of its own, so that a new one is thought about.
+func TestEveryRoomHasAWall(t *testing.T) {
+	rooms := map[string]bool{}
+	for _, f := range sources(t) {
+		rooms[f.dir] = true
+	}
+	free := map[string]bool{ // what stands outside the house and looks in
+		"cmd/ringside": true, "internal/bench": true, "internal/deptest": true, "internal/gate": true,
+		"internal/journey": true, "internal/report": true, "internal/staged": true,
+	}
+	for _, room := range slices.Sorted(maps.Keys(rooms)) {
+		named := free[room] || strings.HasPrefix(room, "internal/gate/") || strings.HasSuffix(room, "test")
+		for _, w := range walls {
+			named = named || slices.Contains(strings.Fields(w.from), room)
+		}
+		if !named {
+			t.Errorf("%s stands in no wall of this test: say what it may import, and why", room)
+		}
+	}
+}
+
+// A source is one file that is not a test, of any platform.
+type source struct {
+	name string // from the module's root, with slashes
+	dir  string // its folder, "." for the root
+	fset *token.FileSet
+	ast  *ast.File
+}
+
+func (f *source) at(n ast.Node) string {
+	p := f.fset.Position(n.Pos())
+	return fmt.Sprintf("%s:%d", f.name, p.Line)
+}
+
+// sources parses the module's files.
+func sources(t *testing.T) []*source {
+	t.Helper()
+	var list []*source
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := d.Name()
+		if d.IsDir() {
+			if name != root && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || base == "tools") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(base, ".go") || strings.HasSuffix(base, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		f := &source{name: filepath.ToSlash(rel), fset: token.NewFileSet()}
+		f.dir = path.Dir(f.name)
+		f.ast, err = parser.ParseFile(f.fset, name, nil, parser.ParseComments)
+		list = append(list, f)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 30 {
+		t.Fatalf("only %d files in %s", len(list), root)
+	}
+	return list
+}

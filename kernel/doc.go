@@ -1,0 +1,20 @@
+// Package kernel is the software of one host, in the order and under the names of
+// Linux: a driver (igb) that is interrupted, polls under NAPI and refills its
+// ring, the receive core, a bridge's ports, taps, the host's own stack (gVisor's),
+// and the processes of its guests on CPUs with hard interrupt, softirq and process
+// context.
+//
+//	device ─► igb_msix_ring ─► net_rx_action ─► igb_poll ─► netif_receive_skb
+//	              IRQ              NAPI                          │ rx_handler
+//	                                                         br_handle_frame
+//	guest ◄── tun_chr_read_iter ◄── wake ◄── tun_net_xmit ◄──────┤
+//	                                 host's stack ◄── pass_frame_up
+//
+// It is a state machine on sim's event loop without a goroutine or a lock of its
+// own. A guest's process is a coroutine that runs inside the loop until it waits.
+// Each CPU is busy for what it is charged and may be ahead of the loop by the
+// length of one piece of work; the queues between CPUs carry times, so that none
+// sees another's future.
+//
+// It does not model NUMA, RPS, XDP, GRO merging or qdiscs other than a fifo.
+package kernel
