@@ -80,7 +80,6 @@ type Host struct {
 	book   *cost.Book
 	drops  cost.Drops
 	device *cost.Account
-	wire   *plug
 	vms    []guest
 }
 
@@ -99,7 +98,6 @@ func New(cfg Config) (*Host, error) {
 	h := &Host{
 		cfg: cfg, book: cfg.Book,
 		Engine: sim.NewEngine(cfg.Seed), Memory: mem.New(cfg.RAM), Hash: &trace.Hash{},
-		wire: &plug{Wire: cfg.Wire},
 	}
 	h.Engine.OnFire(func(at sim.Time, seq uint64, id uint32) {
 		h.Hash.Add(trace.Record{At: at, Kind: trace.Event, Who: id, A: seq})
@@ -118,6 +116,9 @@ func (c *Config) defaults() error {
 			return err
 		}
 		c.Book = b
+	}
+	if c.Wire == nil {
+		c.Wire = unplugged{}
 	}
 	if c.LinkBPS == 0 {
 		c.LinkBPS = 10e9
@@ -183,7 +184,7 @@ func (h *Host) build() error {
 			var err error
 			h.NIC, err = nic.New(nic.Config{
 				Name: "eth0", Engine: h.Engine, Memory: h.Memory, Account: h.device, Drops: &h.drops, Hash: h.Hash,
-				Sink: c.Sink, Wire: h.wire, IRQ: irq, MAC: c.Host.MAC, LinkBPS: c.LinkBPS, Queues: c.Queues, FIFO: c.FIFO,
+				Sink: c.Sink, Wire: c.Wire, IRQ: irq, MAC: c.Host.MAC, LinkBPS: c.LinkBPS, Queues: c.Queues, FIFO: c.FIFO,
 			})
 			return h.NIC, err
 		})
@@ -271,24 +272,9 @@ func (h *Host) Close() {
 	}
 }
 
-// plug is the socket between the NIC and whatever wire there is: it counts what
-// goes through.
-type plug struct {
-	nic.Wire
-	in, out uint64
-}
+// unplugged is the wire of a NIC that has none: nothing comes, and what leaves is
+// gone.
+type unplugged struct{}
 
-func (p *plug) Receive(f *nic.WireFrame) bool {
-	if p.Wire == nil || !p.Wire.Receive(f) {
-		return false
-	}
-	p.in++
-	return true
-}
-
-func (p *plug) Transmit(f *nic.WireFrame) {
-	p.out++
-	if p.Wire != nil {
-		p.Wire.Transmit(f)
-	}
-}
+func (unplugged) Receive(*nic.WireFrame) bool { return false }
+func (unplugged) Transmit(*nic.WireFrame)     {}

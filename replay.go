@@ -137,6 +137,9 @@ func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
 	}
 	rep := h.Report()
 	rep.Input = w.input()
+	if in := rep.Conservation.FromWire; in != w.frames {
+		return nil, fmt.Errorf("replay: %d frames were put on the wire and the NIC took %d", w.frames, in)
+	}
 	if look != nil {
 		if err := look(h); err != nil {
 			return nil, err

@@ -196,10 +196,10 @@ func stageReport(b *cost.Bill, s cost.Stage) StageReport {
 }
 
 func (h *Host) conservation() Conservation {
-	f := h.Kernel.Flow()
+	f, n := h.Kernel.Flow(), h.NIC.Counts()
 	c := Conservation{
-		FromWire: h.wire.in, Own: f.Own, Cloned: f.Cloned,
-		ToVMs: f.ToVMs, ToHost: f.ToHost, ToWire: h.wire.out,
+		FromWire: n.In + h.NIC.UnderWay(), Own: f.Own, Cloned: f.Cloned,
+		ToVMs: f.ToVMs, ToHost: f.ToHost, ToWire: n.Sent,
 		Dropped: map[string]uint64{}, InFlight: h.NIC.InFlight() + h.Kernel.InFlight(),
 	}
 	c.In = c.FromWire + c.Own

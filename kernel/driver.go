@@ -61,15 +61,16 @@ func (q *rxQueue) desc(i int) nic.RxDesc {
 // An rxBuffer is a block of two pages of which the device has one half.
 type rxBuffer struct {
 	block mem.Addr
+	addr  mem.Addr // of the frame in it, as the device was told
 	half  mem.Addr // 0 or one page
 	ready bool     // has a block to post
 }
 
-// addr is where the device puts the frame of descriptor i. The room in front of
+// place is where the device puts the frame of descriptor i. The room in front of
 // it differs from descriptor to descriptor: if all frames began at the same line
 // of their pages they would fight for the same few sets of the cache, as slab
 // colouring knows.
-func (b *rxBuffer) addr(i int) mem.Addr {
+func (b *rxBuffer) place(i int) mem.Addr {
 	return b.block + b.half + rxHeadroom*mem.Addr(1+uint(i)%rxColours)
 }
 
@@ -117,17 +118,16 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 			break
 		}
 		buf := &q.buffers[ntc]
-		addr := buf.addr(ntc)
-		data := k.mem.Bytes(addr, desc.Len())
+		data := k.mem.Bytes(buf.addr, desc.Len())
 		s := q.partial
 		if s == nil {
 			s = k.newSKB()
-			s.data, s.addr, s.block, s.length, s.queue = data, addr, buf.block, int32(len(data)), int32(q.index)
+			s.data, s.addr, s.block, s.length, s.queue = data, buf.addr, buf.block, int32(len(data)), int32(q.index)
 			if status&nic.RxEOP == 0 {
 				q.partial = s
 			}
 		} else {
-			s.addFrag(frag{data, addr, buf.block})
+			s.addFrag(frag{data, buf.addr, buf.block})
 			frags++
 			if status&nic.RxEOP != 0 {
 				q.partial = nil
@@ -201,7 +201,8 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 			*buf = rxBuffer{block: block, ready: true}
 			allocated++
 		}
-		q.desc(q.nextToUse).Give(uint64(buf.addr(q.nextToUse)))
+		buf.addr = buf.place(q.nextToUse)
+		q.desc(q.nextToUse).Give(uint64(buf.addr))
 		if q.nextToUse++; q.nextToUse == q.size {
 			q.nextToUse = 0
 		}

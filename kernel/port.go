@@ -53,7 +53,11 @@ func (k *Kernel) forward(c *CPU, list []*skb, out []bridge.Port) {
 		if c.watched {
 			k.show(c, s, sight{point: trace.Bridge, port: int32(out[i]), vm: -1, tx: k.ports[out[i]].drv != nil})
 		}
-		k.transmit(c, out[i], s)
+		if t := k.ports[out[i]].tap; t != nil {
+			t.xmit(c, s)
+		} else {
+			k.transmit(c, out[i], s)
+		}
 	}
 }
 

@@ -42,12 +42,13 @@ type Record struct {
 
 // A Hash is the fingerprint of a run: every event goes into it in order with its
 // time, and so does every frame when its fate is decided, arrived, left or died:
-// when that was, when it came in, and what it held. Equal runs have equal hashes. It folds 64-bit
-// lanes and is made to find differences, not to resist someone who forges them.
+// when that was, when it came in, and what it held. Equal runs have equal hashes.
+// It folds into 64 bits, which finds differences; it does not resist someone who
+// forges them.
 // The zero value is an empty trace.
 type Hash struct {
-	a, b, n uint64
-	record  func(Record)
+	a, n   uint64
+	record func(Record)
 }
 
 // Keep has f called with every record from now on, to find where two runs part.
@@ -70,8 +71,7 @@ func fold(a, b uint64) uint64 {
 
 // Add appends one record.
 func (h *Hash) Add(r Record) {
-	h.a = fold(h.a^uint64(r.At)^root2, r.A^root3)
-	h.b = fold(h.b^h.a^r.B, uint64(r.Who)<<8^uint64(r.Kind)^root5)
+	h.a = fold(h.a^uint64(r.At)^r.A*root2, r.B^(uint64(r.Who)<<8|uint64(r.Kind))*root3)
 	h.n++
 	if h.record != nil {
 		h.record(r)
@@ -83,10 +83,9 @@ func (h *Hash) Records() uint64 { return h.n }
 
 // String is the hash as reports print it.
 func (h *Hash) String() string {
-	var b [24]byte
+	var b [16]byte
 	binary.LittleEndian.PutUint64(b[0:], h.a)
-	binary.LittleEndian.PutUint64(b[8:], h.b)
-	binary.LittleEndian.PutUint64(b[16:], h.n)
+	binary.LittleEndian.PutUint64(b[8:], h.n)
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(b[:]))
 }
 

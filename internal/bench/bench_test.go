@@ -15,7 +15,7 @@ func TestEveryCaseRuns(t *testing.T) {
 	rep, err := Run(Options{Rounds: 3, Round: 5 * time.Millisecond})
 	require.NoError(t, err)
 	require.Len(t, rep.Cases, len(Cases()))
-	rep.Write(os.Stderr)
+	require.NoError(t, rep.Write(os.Stderr))
 }
 
 // BenchmarkNative64 is native/64 alone, for profiles.

@@ -27,10 +27,25 @@ func newLoad(size int, pps uint64, dests uint64) *load {
 	}
 	copy(l.frame, station(0))
 	copy(l.frame[6:], []byte{0x02, 0xff, 0, 0, 0, 1, 0x08, 0x00})
-	for i := 14; i < size; i++ {
-		l.frame[i] = byte(i)
-	}
+	udp(l.frame[14:])
 	return l
+}
+
+// udp fills p with an IPv4 packet that holds a UDP datagram without checksum.
+func udp(p []byte) {
+	for i := range p {
+		p[i] = byte(i)
+	}
+	copy(p, []byte{0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2})
+	binary.BigEndian.PutUint16(p[2:], uint16(len(p)))
+	var sum uint32
+	for i := 0; i < 20; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(p[i:]))
+	}
+	binary.BigEndian.PutUint16(p[10:], ^uint16(sum+sum>>16))
+	copy(p[20:], []byte{0x30, 0x39, 0xd4, 0x31})
+	binary.BigEndian.PutUint16(p[24:], uint16(len(p)-20))
+	copy(p[26:], []byte{0, 0})
 }
 
 // station is the address of destination i.
