@@ -38,7 +38,8 @@ const (
 	rxRefill      = 16 // IGB_RX_BUFFER_WRITE: refill in bundles, one doorbell each
 	rxBlockOrder  = 1  // two pages, used in turn
 	txRingSize    = 256
-	txQueueLength = 1000 // of the queue before the device
+	txQueueLength = 1000             // of the queue before the device
+	maxTx         = nic.MaxFrame - 4 // longest frame that the device sends, without its FCS
 )
 
 type rxQueue struct {
@@ -225,6 +226,10 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 // xmit is igb_xmit_frame: s goes on the transmit ring of this CPU, or waits
 // before it.
 func (d *driver) xmit(c *CPU, s *skb) {
+	if s.length > maxTx {
+		c.drop(s, cost.Bridge, cost.PktTooBig) // is_skb_forwardable, in br_dev_queue_push_xmit
+		return
+	}
 	q := d.tx[c.id%len(d.tx)]
 	if c.watched {
 		c.k.show(c, s, sight{point: trace.Driver, tx: true, port: int32(d.port), vm: -1})
