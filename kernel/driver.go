@@ -330,22 +330,19 @@ func (d *driver) poke(reg, v uint32) {
 	}
 }
 
-// held counts the skbs that the driver has.
-func (d *driver) held() (n int) {
+// held calls note for every skb that the driver has.
+func (d *driver) held(note func(*skb)) {
 	for _, q := range d.rx {
-		if q.partial != nil {
-			n++
-		}
+		note(q.partial)
 	}
 	for _, q := range d.tx {
-		n += len(q.qdisc)
+		for _, s := range q.qdisc {
+			note(s)
+		}
 		for _, s := range q.pending {
-			if s != nil {
-				n++
-			}
+			note(s)
 		}
 	}
-	return n
 }
 
 // inFlight counts frames between the device and the stack, and those on their

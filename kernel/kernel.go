@@ -204,21 +204,22 @@ func (k *Kernel) Check() error {
 	if err := k.br.Check(); err != nil {
 		return err
 	}
-	held := 0
-	for _, d := range k.drivers {
-		held += d.held()
-	}
-	seen := map[*skb]bool{}
-	for _, t := range k.tapList {
-		for i := range t.ring {
-			if s := t.ring[i].s; s != nil && !seen[s] {
-				seen[s] = true
-				held++
-			}
+	held := map[*skb]bool{} // one of a flooded frame may be in several places
+	note := func(s *skb) {
+		if s != nil {
+			held[s] = true
 		}
 	}
-	if held != k.skbs {
-		return fmt.Errorf("kernel: %d frames are allocated and %d are in a queue: %d leaked", k.skbs, held, k.skbs-held)
+	for _, d := range k.drivers {
+		d.held(note)
+	}
+	for _, t := range k.tapList {
+		for i := range t.ring {
+			note(t.ring[i].s)
+		}
+	}
+	if len(held) != k.skbs {
+		return fmt.Errorf("kernel: %d frames are allocated and %d are in a queue: %d leaked", k.skbs, len(held), k.skbs-len(held))
 	}
 	return nil
 }
