@@ -346,12 +346,9 @@ func (d *driver) held(note func(*skb)) {
 }
 
 // inFlight counts frames between the device and the stack, and those on their
-// way out that have not left.
+// way out that have not left. One whose end has not come is still the device's.
 func (d *driver) inFlight() (n uint64) {
 	for _, q := range d.rx {
-		if q.partial != nil {
-			n++
-		}
 		at := q.nextToClean
 		for range q.size {
 			if !q.desc(at).Done() {
