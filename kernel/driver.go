@@ -50,6 +50,7 @@ type rxQueue struct {
 	buffers     []rxBuffer
 	nextToClean int
 	nextToUse   int
+	bundle      int  // cleaned descriptors that are worth a refill
 	cleaned     int  // done since the last refill
 	partial     *skb // frame whose last descriptor has not come yet
 }
@@ -151,7 +152,7 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	q.nextToClean = ntc
 	q.cleaned += int(descs)
 	d.harvested(c, list[:n], frags, recycled)
-	if q.cleaned >= rxRefill {
+	if q.cleaned >= q.bundle {
 		d.refill(c, q)
 	}
 	return n
