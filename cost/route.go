@@ -43,6 +43,7 @@ const (
 	IgbRingIrqEnable
 	IgbXmitFrame
 	IgbTxDoorbell
+	IgbWatchdogTask
 
 	// The core.
 
@@ -136,6 +137,7 @@ var steps = [NumSteps]stepInfo{
 	IgbRingIrqEnable:    {"igb_ring_irq_enable", NAPI, []Use{{MMIOWrite, 1}}, "unmask: EIMS"},
 	IgbXmitFrame:        {"igb_xmit_frame", NAPI, []Use{{TxDesc, 1}, {Call, 1}}, "fills a transmit descriptor"},
 	IgbTxDoorbell:       {"igb_tx_map", NAPI, []Use{{MMIOWrite, 1}}, "the doorbell: TDT"},
+	IgbWatchdogTask:     {"igb_watchdog_task", NAPI, []Use{{MMIOWrite, 1}}, "sets a cause in EICS: a ring without buffers is polled again"},
 
 	NetifReceiveSkbCore: {"__netif_receive_skb_core", Stack, []Use{{Call, 1}, {IndirectCall, 1}}, "the port has an rx_handler: the bridge"},
 	DevQueueXmit:        {"dev_queue_xmit", Stack, []Use{{Call, 2}, {IndirectCall, 1}}, "no queue: dev_hard_start_xmit, ndo_start_xmit"},

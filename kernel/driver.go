@@ -51,6 +51,7 @@ type rxQueue struct {
 	nextToClean int
 	nextToUse   int
 	bundle      int  // cleaned descriptors that are worth a refill
+	starved     bool // on the kernel's list of queues without buffers
 	cleaned     int  // done since the last refill
 	partial     *skb // frame whose last descriptor has not come yet
 }
@@ -190,15 +191,16 @@ func (d *driver) reuse(buf *rxBuffer) bool {
 }
 
 // refill is igb_alloc_rx_buffers: descriptors in the read format for all that
-// were cleaned, then the doorbell.
+// were cleaned, then the doorbell. What there is no memory for, the next poll
+// tries again.
 func (d *driver) refill(c *CPU, q *rxQueue) {
-	allocated := uint64(0)
+	allocated, was := uint64(0), q.nextToUse
 	for q.cleaned > 0 {
 		buf := &q.buffers[q.nextToUse]
 		if !buf.ready {
 			block, err := d.k.mem.Alloc(rxBlockOrder)
 			if err != nil {
-				break // the next poll tries again; the device counts what it misses
+				break
 			}
 			*buf = rxBuffer{block: block, ready: true}
 			allocated++
@@ -209,6 +211,12 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 			q.nextToUse = 0
 		}
 		q.cleaned--
+	}
+	if q.empty() && c != nil {
+		d.k.starve(d, q)
+	}
+	if q.nextToUse == was {
+		return
 	}
 	// The descriptor at the tail stays ours. It must not look done, or a harvest
 	// that comes round to it would take an old frame again.
@@ -223,6 +231,9 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 	c.shared(cost.IgbAllocRxBuffers, 1, fmt1(c, "RDT = %d", q.nextToUse))
 	d.write(c, nic.RDT(q.index), uint32(q.nextToUse))
 }
+
+// empty says that the device has no descriptor of the queue.
+func (q *rxQueue) empty() bool { return q.cleaned == q.size-1 }
 
 // xmit is igb_xmit_frame: s goes on the transmit ring of this CPU, or waits
 // before it.
@@ -375,6 +386,9 @@ func (d *driver) stalled() (found []string) {
 		q := d.rx[i]
 		if q.desc(q.nextToClean).Done() && n.state == napiIdle {
 			found = append(found, fmt.Sprintf("%s: queue %d: descriptor %d is done, NAPI is %v", d.name, i, q.nextToClean, n.state))
+		}
+		if q.empty() {
+			found = append(found, fmt.Sprintf("%s: queue %d: no memory for a receive buffer, and the frames that have it all are not read: give the host more memory, or its taps shorter queues", d.name, i))
 		}
 	}
 	return found

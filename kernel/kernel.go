@@ -59,6 +59,9 @@ type Kernel struct {
 	host    hostStack
 	ageing  *sim.Timer
 
+	starved  []starving // receive queues without buffers
+	watchdog *sim.Timer // made when first needed
+
 	freeSKBs *skb
 	skbs     int // in use
 	ids      uint64

@@ -76,6 +76,9 @@ func (k *Kernel) release(s *skb) {
 	s.next = k.freeSKBs
 	k.freeSKBs = s
 	k.skbs--
+	if k.starved != nil {
+		k.fed()
+	}
 }
 
 // addFrag hangs a further buffer on s. The device bounds a frame to fewer
