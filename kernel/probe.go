@@ -20,6 +20,9 @@ type NICConfig struct {
 	FirstCPU int      // vector i interrupts CPU FirstCPU+i, wrapping round
 }
 
+// maxRing is as long a ring as RDLEN can say and driver and device both know.
+const maxRing = 4096
+
 // rssKey is the key igb programs when nobody gives another: the one of the
 // published verification suite.
 var rssKey = [40]byte{
@@ -37,6 +40,14 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 	}
 	if cfg.Ring == 0 {
 		cfg.Ring = 256
+	}
+	switch {
+	case cfg.Queues < 1 || cfg.Queues > nic.MaxQueues:
+		return 0, fmt.Errorf("kernel: %s: %d queues; 1 to %d are possible", cfg.Name, cfg.Queues, nic.MaxQueues)
+	case cfg.Ring < 8 || cfg.Ring > maxRing || cfg.Ring%8 != 0:
+		return 0, fmt.Errorf("kernel: %s: a ring of %d descriptors; 8 to %d are possible, a multiple of 8", cfg.Name, cfg.Ring, maxRing)
+	case cfg.FirstCPU < 0:
+		return 0, fmt.Errorf("kernel: %s: interrupts from CPU %d on; the first is CPU 0", cfg.Name, cfg.FirstCPU)
 	}
 	if cfg.ITR < 0 || cfg.ITR > 8191*sim.Microsecond || cfg.ITR%sim.Microsecond != 0 {
 		return 0, fmt.Errorf("kernel: %s: an interrupt gap of %v; EITR takes 0 to 8191 whole microseconds", cfg.Name, cfg.ITR)
@@ -114,6 +125,9 @@ func (d *driver) setUpRx(i int, cfg NICConfig) error {
 	d.poke(nic.RXDCTL(i), uint32(nic.DctlENABLE))
 	q.cleaned = cfg.Ring - 1 // one stays empty: head = tail means none
 	d.refill(nil, q)
+	if q.empty() {
+		return fmt.Errorf("receive buffers: %w", mem.ErrNoMemory)
+	}
 	return nil
 }
 
