@@ -26,6 +26,7 @@ type model struct {
 	files  map[int]modelFile
 	busy   map[string]bool
 	queues [3][]queued // by tap
+	faults int         // frames that died in a copy to the guest
 	log    []string    // the calls so far
 }
 
@@ -41,6 +42,9 @@ type queued struct {
 
 // Frame is the model's view of the kernel: which frames are on which tap.
 func (m *model) Frame(f *trace.Frame) {
+	if f.Reason == cost.SKBUcopyFault {
+		m.faults++
+	}
 	if f.Point == trace.Tap && !f.Tx && f.Verdict != trace.Drop && f.VM < 3 {
 		data := bytes.Clone(f.Data)
 		for _, frag := range f.Frags {
@@ -380,6 +384,7 @@ func (m *model) batch(task *syscall.Task, fd int, segs []syscall.Segment, from s
 	for i, s := range segs {
 		msgs[i].Segment = s
 	}
+	faults := m.faults
 	got, errno := task.ReadBatch(fd, msgs)
 	now := task.Now()
 	if _, open := m.files[fd]; !open {
@@ -398,30 +403,24 @@ func (m *model) batch(task *syscall.Task, fd int, segs []syscall.Segment, from s
 	if got == len(msgs) {
 		return
 	}
-	// What stopped it: nothing there, no room, or an error, which is told only if
-	// it is the first message's.
-	s := segs[got : got+1]
-	f := m.files[fd]
-	q := m.queue(f.name)
-	there := len(*q) > 0 && (*q)[0].at <= now
-	want := syscall.OK
+	// What stopped it is told only if it is the first message. Whether that was a
+	// fault, the frame knows.
+	s, f := segs[got], m.files[fd]
+	want := syscall.EAGAIN
 	switch {
-	case s[0].Len < 0:
+	case s.Len < 0:
 		want = syscall.EINVAL
-	case s[0].Len == 0:
-	case there && !m.mine(s[0]):
-		*q = (*q)[1:]
+	case s.Len == 0:
+		want = syscall.OK
+	case m.faults > faults:
 		want = syscall.EFAULT
-	case there && (*q)[0].at <= from:
-		m.fail("stopped at message %d, and a frame is there since %v", got, (*q)[0].at)
-	default:
-		want = syscall.EAGAIN
-		if got == 0 && f.block {
-			m.fail("EAGAIN from a descriptor that blocks")
-		}
 	}
 	if got == 0 {
 		m.want(call{0, errno}, call{0, want})
+	}
+	switch want {
+	case syscall.EFAULT, syscall.EAGAIN:
+		m.take(m.queue(f.name), segs[got:got+1], f.block && got == 0, from, now, call{0, want})
 	}
 }
 
