@@ -33,9 +33,10 @@ func (f *fifo) head() *packet { return &f.queue[f.first] }
 
 func (f *fifo) data(p *packet) []byte { return f.ram[p.pos : p.pos+p.size] }
 
-// push copies a frame in; false if there is no room.
-func (f *fifo) push(id uint64, at sim.Time, v verdict, data []byte) bool {
-	if len(data) > f.room-f.used {
+// push copies a frame in; false if there is no room beside the bytes that are
+// passing through.
+func (f *fifo) push(id uint64, at sim.Time, v verdict, data []byte, passing int) bool {
+	if len(data) > f.room-f.used-passing {
 		return false
 	}
 	if f.ram == nil {
@@ -152,7 +153,7 @@ func (n *NIC) start(at sim.Time) {
 		left -= room
 	}
 	d.done = at + n.rxTicks(uint64(descs), d.bytes, d.tlps)
-	n.dma, n.dmaFree = d, d.done
+	n.dma, n.dmaFree, n.passing = d, d.done, 0
 }
 
 // finish ends a write: the bytes and the descriptors are in memory.

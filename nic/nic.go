@@ -64,6 +64,7 @@ type NIC struct {
 	fifo    fifo
 	dma     dma
 	dmaFree sim.Time // when the receive DMA engine is done with what it has
+	passing int      // bytes of the frame that keeps it busy, if that went straight to memory
 	stalled bool     // the head of the packet buffer waits for a descriptor
 
 	filters

@@ -12,12 +12,13 @@ import (
 // An rxQueue is a receive ring and what belongs to it.
 type rxQueue struct {
 	ring
-	srrctl  Srrctl
-	size    uint64 // bytes in each buffer, 0 while the queue is off
-	reach   uint64 // addresses from 1 up at which a buffer lies inside memory
-	bit     uint32 // cause in EICR; 0 when IVAR maps it nowhere
-	written uint64 // frames written to it
-	noticed uint64 // of those, how many the last message of its vector told of
+	srrctl   Srrctl
+	size     uint64 // bytes in each buffer, 0 while the queue is off
+	straight uint64 // the longest frame that fits both a buffer and the packet buffer
+	reach    uint64 // addresses from 1 up at which a buffer lies inside memory
+	bit      uint32 // cause in EICR; 0 when IVAR maps it nowhere
+	written  uint64 // frames written to it
+	noticed  uint64 // of those, how many the last message of its vector told of
 }
 
 // A verdict is what the device makes of a frame by looking at it.
@@ -106,7 +107,7 @@ func (n *NIC) straight(now sim.Time, b *burst) bool {
 		parts := (size + 255) / 256
 		done := at + sim.Time(n.price.rxDesc+size*n.price.rxByte+parts*n.price.tlp)
 		q := &n.rx[v.queue&(MaxQueues-1)]
-		if v.reason != cost.NotDropped || done > now || n.dmaFree > at || q.head == q.tail || size > q.size {
+		if v.reason != cost.NotDropped || done > now || n.dmaFree > at || q.head == q.tail || size > q.straight {
 			n.detour(v, at, b)
 			more = true
 			break
@@ -127,7 +128,7 @@ func (n *NIC) straight(now sim.Time, b *burst) bool {
 		} else {
 			copy(to, data)
 		}
-		n.dmaFree = done
+		n.dmaFree, n.passing = done, int(size)
 		if done > n.irq.soon {
 			n.settle(done)
 		}
@@ -183,7 +184,11 @@ func (n *NIC) detour(v verdict, at sim.Time, b *burst) {
 	n.in++
 	b.seen++
 	b.seenBytes += uint64(len(data))
-	if v.reason == cost.NotDropped && !n.fifo.push(n.held.ID, at, v, data) {
+	passing := 0
+	if at < n.dmaFree {
+		passing = n.passing
+	}
+	if v.reason == cost.NotDropped && !n.fifo.push(n.held.ID, at, v, data, passing) {
 		n.stats.mpc++
 		v.reason = cost.NICRxFIFO
 	}
@@ -323,7 +328,7 @@ func (n *NIC) writeRxdctl(reg uint32, queue int, v Dctl, now sim.Time) {
 			n.dropHead(cost.NICRxDisabled, now)
 		}
 		q.disable()
-		q.size, q.reach = 0, 0
+		q.size, q.straight, q.reach = 0, 0, 0
 		n.resume(queue, now)
 	case v&DctlENABLE != 0 && !was:
 		wrong := ""
@@ -340,6 +345,7 @@ func (n *NIC) writeRxdctl(reg uint32, queue int, v Dctl, now sim.Time) {
 			return
 		}
 		q.size = uint64(q.srrctl.bufferSize())
+		q.straight = min(q.size, uint64(n.fifo.room))
 		q.reach = uint64(max(len(n.ram)-int(q.size), 0))
 		n.resume(queue, now)
 	}

@@ -32,6 +32,9 @@ func (w *Wire) Receive(f *nic.WireFrame) bool {
 	return true
 }
 
+// Left is how many frames of the script the NIC has not taken.
+func (w *Wire) Left() int { return len(w.Frames) - w.next }
+
 // Transmit keeps a copy.
 func (w *Wire) Transmit(f *nic.WireFrame) {
 	w.Sent = append(w.Sent, nic.WireFrame{ID: f.ID, At: f.At, Data: append([]byte(nil), f.Data...)})
