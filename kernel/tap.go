@@ -213,8 +213,7 @@ func (t *tap) Wait(st *syscall.Task, want syscall.Events) {
 	w := taskOf(st)
 	if t.ring != nil {
 		if sl := &t.ring[t.head]; sl.s != nil && want&syscall.PollIn != 0 {
-			t.last.shared(cost.SockDefReadable, 1, st.Name)
-			w.wakeAt = sl.at
+			w.wakeAt, w.waker = sl.at, t.last
 			return
 		}
 	}

@@ -20,7 +20,8 @@ type task struct {
 	yield  func(struct{}) bool
 	asleep bool
 	caught sim.Time // the time at which it has let everybody else go first
-	wakeAt sim.Time // when not 0: already woken, for that time, before it slept
+	wakeAt sim.Time // when not 0: it sleeps until then, when waker will find it so
+	waker  *CPU
 	killed bool
 	done   bool
 	alarm  *sim.Timer // for timeouts; made when first needed
@@ -137,7 +138,10 @@ func (s *scheduler) Block(*syscall.Task) {
 	t.asleep = true
 	if at := t.wakeAt; at != 0 {
 		t.wakeAt = 0
-		t.wake(at)
+		if t.alarm == nil || at <= t.alarm.At() {
+			t.waker.shared(cost.SockDefReadable, 1, t.Name)
+			t.wake(at)
+		}
 	}
 	t.cpu.current = nil
 	for t.cpu.current != t {
