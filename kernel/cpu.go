@@ -128,8 +128,10 @@ func (c *CPU) piece() bool {
 		c.softirqPiece()
 	case c.current != nil:
 		c.runTask()
-	default:
-		return c.pick()
+	case !c.pick():
+		return false
+	case c.current != nil && !c.irqHome:
+		c.runTask() // nothing can come between here: one event less
 	}
 	return true
 }

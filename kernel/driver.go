@@ -58,7 +58,8 @@ type rxQueue struct {
 
 // desc is the descriptor at index i.
 func (q *rxQueue) desc(i int) nic.RxDesc {
-	return (*[nic.DescSize]byte)(q.ring[i*nic.DescSize:])[:]
+	i *= nic.DescSize
+	return nic.RxDesc(q.ring[i : i+nic.DescSize])
 }
 
 // An rxBuffer is a block of two pages of which the device has one half.

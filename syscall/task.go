@@ -293,6 +293,10 @@ func (t *Task) after(d Time) Time {
 // Compute is not a system call: the program works for the span d on its CPU,
 // 0 for work too short to count beyond its beginning.
 func (t *Task) Compute(d Time) {
+	if d == 0 {
+		t.host.Account.Charge(cost.GuestRun, 1)
+		return
+	}
 	t.host.Account.ChargeTicks(cost.GuestRun, t.host.Clock.Cycles(min(d, EndOfTime)))
 	if d > 0 && t.Now() > EndOfTime {
 		t.CatchUp() // the kernel does not let it come back

@@ -71,7 +71,8 @@ func fold(a, b uint64) uint64 {
 
 // Add appends one record.
 func (h *Hash) Add(r Record) {
-	h.a = fold(h.a^uint64(r.At)^r.A*root2, r.B^(uint64(r.Who)<<8|uint64(r.Kind))*root3)
+	a := fold(h.a^uint64(r.At)^root2, r.A^root3)
+	h.a = fold(a^r.B, uint64(r.Who)<<8^uint64(r.Kind)^root5)
 	h.n++
 	if h.record != nil {
 		h.record(r)
@@ -94,6 +95,14 @@ func (h *Hash) String() string {
 // hashed twice.
 func Bytes(b []byte) uint64 {
 	h, n := uint64(root7), uint64(len(b))
+	if n-32 <= 32 { // most frames of a flood: two halves, which may overlap
+		p, q := (*[32]byte)(b), (*[32]byte)(b[n-32:])
+		h = fold(word(p[0:])^root2, word(p[8:])^root7)
+		h1 := fold(word(p[16:])^root3, word(p[24:])^root2)
+		h2 := fold(word(q[0:])^root5, word(q[8:])^root3)
+		h3 := fold(word(q[16:])^root7, word(q[24:])^root5)
+		return fold(h^h2^n*root3, h1^h3^root2)
+	}
 	if n > 64 {
 		h1, h2, h3 := uint64(root2), uint64(root3), uint64(root5)
 		for ; len(b) > 64; b = b[64:] {

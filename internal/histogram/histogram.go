@@ -16,22 +16,21 @@ const (
 
 // A Histogram counts non-negative spans. The zero value is empty.
 type Histogram struct {
-	counts   [(64 - subBits) * sub]uint64
-	n        uint64
-	min, max sim.Time
+	counts [buckets]uint64
+	max    sim.Time
+	short  sim.Time // how much shorter than sim.Never the shortest was
 }
+
+// buckets is a power of two, of which (64-subBits)*sub are used, so that a masked
+// index needs no check.
+const buckets = 1 << 12
 
 // Record counts d; a negative span counts as 0.
 func (h *Histogram) Record(d sim.Time) {
 	d = max(d, 0)
-	if h.n == 0 || d < h.min {
-		h.min = d
-	}
-	if d > h.max {
-		h.max = d
-	}
-	h.n++
-	h.counts[bucket(uint64(d))]++
+	h.max = max(h.max, d)
+	h.short = max(h.short, sim.Never-d)
+	h.counts[bucket(uint64(d))&(buckets-1)]++
 }
 
 // bucket: the first 64 spans have one each; from there on the top seven bits of
@@ -54,27 +53,33 @@ func floor(i int) uint64 {
 }
 
 // Count is the number of spans.
-func (h *Histogram) Count() uint64 { return h.n }
+func (h *Histogram) Count() (n uint64) {
+	for _, c := range h.counts {
+		n += c
+	}
+	return n
+}
 
-// Min and Max are exact; 0 if there are none.
-func (h *Histogram) Min() sim.Time { return h.min }
+// Min is the shortest span, exactly; 0 if there are none.
+func (h *Histogram) Min() sim.Time {
+	if h.short == 0 {
+		return 0
+	}
+	return sim.Never - h.short
+}
 
-// Max is the longest span.
+// Max is the longest span, exactly; 0 if there are none.
 func (h *Histogram) Max() sim.Time { return h.max }
 
 // Quantile is the span that the share q of all spans does not exceed, q in
 // thousandths (999 is p99.9): the lower end of its bucket, never outside Min
 // and Max, and 0 if there are none.
 func (h *Histogram) Quantile(q uint64) sim.Time {
-	if h.n == 0 {
-		return 0
-	}
-	rank := (h.n*q + 999) / 1000
-	rank = max(rank, 1)
+	rank := max((h.Count()*q+999)/1000, 1)
 	var seen uint64
 	for i, c := range h.counts {
 		if seen += c; seen >= rank {
-			return min(max(sim.Time(floor(i)), h.min), h.max)
+			return min(max(sim.Time(floor(i)), h.Min()), h.max)
 		}
 	}
 	return h.max
