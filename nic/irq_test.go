@@ -87,6 +87,25 @@ func TestModerationSavesEvents(t *testing.T) {
 	clean(t, d)
 }
 
+// TestNoEventBeforeTheThrottleEnds says that frames which could cause nothing
+// before then cost no events, wanted or not.
+func TestNoEventBeforeTheThrottleEnds(t *testing.T) {
+	d := up(t, nic.Config{}, nictest.Options{})
+	d.Write(nic.EITR(0), 100<<nic.EitrIntervalShift)
+	awake(d, 100*ns)
+	d.Wire.Play(paced(0)...)
+	for i := range sim.Time(50) {
+		f := frame(9, otherMAC, 60)
+		f.At = us + i*us
+		d.Wire.Play(f)
+	}
+	d.Wire.Play(paced(60 * us)...)
+	require.NoError(t, d.Engine.RunToIdle())
+	assert.Equal(t, []sim.Time{firstIRQ, 100*us + firstIRQ}, times(d.IRQ.Log))
+	assert.EqualValues(t, 2, d.Engine.Fired())
+	clean(t, d)
+}
+
 func TestEITRWritesTheCounter(t *testing.T) {
 	after := func(v uint32) []sim.Time {
 		d := up(t, nic.Config{}, nictest.Options{})
@@ -136,6 +155,32 @@ func TestMasks(t *testing.T) {
 		d.Write(nic.EIMS, 1)
 		require.NoError(t, d.Engine.RunToIdle())
 		assert.Equal(t, []sim.Time{firstIRQ, us + msix}, times(d.IRQ.Log))
+		clean(t, d)
+	})
+	t.Run("the same for a CPU whose time is ahead", func(t *testing.T) {
+		for _, gbit := range []sim.Time{10, 1000} { // straight to memory, and through the packet buffer
+			d := up(t, nic.Config{LinkBPS: uint64(gbit) * 1e9}, nictest.Options{})
+			d.Wire.Play(frames(3, 60)...)
+			d.Now = us
+			require.Len(t, d.Harvest(0), 3, "in one burst")
+			assert.EqualValues(t, 1, d.Read(nic.EICR), "for the second and third")
+			assert.Zero(t, d.Read(nic.EIMS))
+			d.Write(nic.EIMS, 1)
+			require.NoError(t, d.Engine.RunToIdle())
+			assert.Equal(t, []sim.Time{wire60*10/gbit + dma60 + msix, us + msix}, times(d.IRQ.Log))
+			clean(t, d)
+		}
+	})
+	t.Run("a write-back just as the throttle ends joins the message", func(t *testing.T) {
+		d := up(t, nic.Config{}, nictest.Options{})
+		d.Write(nic.EITR(0), 10<<nic.EitrIntervalShift)
+		awake(d, 100*ns)
+		d.Wire.Play(paced(0, us)...)
+		require.NoError(t, d.Engine.RunUntil(2*us))
+		d.Now = firstRx + 10*us - 6*ns // it takes six until the write-back is done
+		d.Send(0, nic.Tag{}, frame(1, otherMAC, 60).Data, 0)
+		require.NoError(t, d.Engine.RunToIdle())
+		assert.Equal(t, []sim.Time{firstIRQ, 10*us + firstIRQ}, times(d.IRQ.Log))
 		clean(t, d)
 	})
 	t.Run("two frames done at once share a message", func(t *testing.T) {

@@ -44,8 +44,7 @@ type NIC struct {
 	queues  int
 	armed   sim.Time
 	price   prices
-	busy    bool     // inside catchUp: calls from outside only leave a note
-	seen    sim.Time // the latest time that catchUp was called with
+	busy    bool // inside catchUp: calls from outside only leave a note
 	misuses []Misuse
 	misused uint64
 	sight   trace.Frame // what the sink is shown
@@ -201,17 +200,16 @@ func (n *NIC) CatchUp(now sim.Time) {
 	n.rearm()
 }
 
-// catchUp moves the device's time on. It stands still for a CPU whose time is
-// behind that of one that has been here before: what such a CPU changes takes
-// effect at its time, or as soon after as the device can.
+// catchUp moves the device on to the time now. A CPU's time may be behind that of
+// one that has been here before: then the device is further already, and what the
+// CPU behind changes takes effect at its time, or as soon after as it can.
 func (n *NIC) catchUp(now sim.Time) {
 	if n.busy {
 		return
 	}
 	n.busy = true
-	n.seen = max(n.seen, now)
-	n.receive(n.seen)
-	n.settle(n.seen + 1)
+	n.receive(now)
+	n.settle(now + 1)
 	n.busy = false
 }
 

@@ -226,15 +226,17 @@ func TestTxRing(t *testing.T) {
 
 func TestTxTagsAreUsedOnce(t *testing.T) {
 	d := up(t, nic.Config{}, nictest.Options{Descs: 8, Polling: true})
-	for i := range 16 {
-		tag := nic.Tag{}
+	r := d.Tx[0]
+	for i := range uint32(16) {
 		if i < 7 {
-			tag.ID = uint64(i + 1)
+			d.NIC.SetTxTag(0, i, nic.Tag{ID: uint64(i + 1)})
 		}
-		d.Send(0, tag, frame(1, otherMAC, 60).Data, 0)
+		r.Tx(i%8).Give(uint64(r.Buffers[0]), 60, nic.TxEOP|nic.TxIFCS|nic.TxRS, 60)
+		d.Write(nic.TDT(0), (i+1)%8)
 		d.Now += us
-		d.Reap(0)
+		d.NIC.CatchUp(d.Now)
 	}
+	require.Len(t, d.Wire.Sent, 16)
 	for i, f := range d.Wire.Sent {
 		if i < 7 {
 			assert.EqualValues(t, i+1, f.ID)
