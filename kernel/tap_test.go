@@ -190,7 +190,7 @@ func TestAReaderIsWokenOnlyWhenItSleeps(t *testing.T) {
 			t.Compute(10 * sim.Microsecond)
 		}
 	})
-	var wakes []uint64 // after each
+	var wakes []uint64                                         // after each
 	for i, at := range []sim.Time{0, 1000, 1000, 1005, 1500} { // asleep for the second and the last
 		b.at(at*sim.Microsecond, func(now sim.Time) {
 			b.put(0, now, uint64(i))

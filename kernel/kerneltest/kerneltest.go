@@ -5,6 +5,7 @@
 package kerneltest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -237,6 +238,24 @@ func Frame(dst, src bridge.MAC, n int, fill byte) []byte {
 	f[12], f[13] = 0x88, 0xb5 // local experimental
 	for i := range f[14:] {
 		f[14+i] = fill + byte(i)
+	}
+	return f
+}
+
+// UDP is a datagram of a flow, by its source port, in a frame of n bytes, at
+// least 43. Its payload counts up from fill; its checksums are not computed.
+func UDP(dst, src bridge.MAC, flow uint16, n int, fill byte) []byte {
+	f := Frame(dst, src, n, 0)
+	clear(f[14:42])
+	f[12], f[13] = 0x08, 0x00
+	f[14], f[22], f[23] = 0x45, 64, 17
+	binary.BigEndian.PutUint16(f[16:], uint16(n-14))
+	copy(f[26:], []byte{192, 0, 2, src[5], 192, 0, 2, 100 + dst[5]%100})
+	binary.BigEndian.PutUint16(f[34:], flow)
+	binary.BigEndian.PutUint16(f[36:], 9)
+	binary.BigEndian.PutUint16(f[38:], uint16(n-34))
+	for i := range f[42:] {
+		f[42+i] = fill + byte(i)
 	}
 	return f
 }

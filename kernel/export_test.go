@@ -1,0 +1,12 @@
+package kernel
+
+// Napi is one NAPI instance for tests that drive it by hand, rightly or wrongly.
+type Napi struct{ n *napi }
+
+// Napi is instance i of the first driver.
+func (k *Kernel) Napi(i int) Napi { return Napi{k.drivers[0].napi[i]} }
+
+func (n Napi) Schedule()     { n.n.schedule(n.n.cpu) }
+func (n Napi) Begin()        { n.n.begin(n.n.cpu) }
+func (n Napi) State() string { return n.n.state.String() }
+func (n Napi) CPU() int      { return n.n.cpu.id }
