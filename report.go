@@ -158,7 +158,7 @@ func (h *Host) Report() *Report {
 	r := &Report{
 		Schema: ReportSchema, Seed: h.cfg.Seed, Path: "native", Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
 		Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
-		Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Engine.Now().Nanoseconds(),
+		Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
 		Events: h.Engine.Fired(), TraceHash: h.Hash.String(),
 	}
 	for s := cost.Stage(0); s < cost.NumStages; s++ {

@@ -169,6 +169,16 @@ func (k *Kernel) SoftnetStats() []SoftnetStat {
 	return st
 }
 
+// Now is how far the machine has come: a CPU may have worked on beyond the event
+// that it was last given.
+func (k *Kernel) Now() sim.Time {
+	now := k.eng.Now()
+	for _, c := range k.cpus {
+		now = max(now, c.clock.Now())
+	}
+	return now
+}
+
 // TapStats is what went through every tap.
 func (k *Kernel) TapStats() []TapStat {
 	var st []TapStat
