@@ -1,6 +1,9 @@
 package ringside
 
-import "ringside/sim"
+import (
+	"ringside/bridge"
+	"ringside/sim"
+)
 
 // Machine is what ran, in the units of the hardware and the kernel.
 type Machine struct {
@@ -28,4 +31,12 @@ func (h *Host) machine() Machine {
 		m.Batch = max(1, c.VMs[0].Batch)
 	}
 	return m
+}
+
+// hostMAC is the address of the host's own stack.
+func (c *Config) hostMAC() []byte {
+	if m := c.Host.MAC; m != (bridge.MAC{}) {
+		return m[:]
+	}
+	return []byte{0x02, 0, 0, 0, 0, 0xfe}
 }

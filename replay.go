@@ -111,6 +111,7 @@ func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	delete(found.to, key(cfg.hostMAC())) // frames to the host are the host's
 	w := &replayWire{r: &r, found: found}
 	cfg.Wire = w
 	cfg.VMs = r.guests(w)
@@ -268,7 +269,7 @@ func (r *Replay) survey() (*survey, error) {
 		s.frames++
 		s.ids = f.ID
 		dst := key(f.Data)
-		if f.Data[0]&1 != 0 {
+		if f.Data[0]&1 != 0 || dst == 0 { // no station's
 			continue
 		}
 		if n, ok := s.to[dst]; ok || len(s.to) < maxDestinations {
