@@ -135,7 +135,10 @@ func listBooks(out io.Writer, asJSON bool, w int) error {
 			fmt.Fprintln(out, "  "+l)
 		}
 	}
-	fmt.Fprintln(out, "\nringside book NAME shows one; ringside book NAME --text > my.yaml begins your own.")
+	fmt.Fprintln(out)
+	for _, l := range report.Wrap("ringside book NAME shows one; ringside book NAME --text > my.yaml begins your own.", min(w, report.MaxWidth)) {
+		fmt.Fprintln(out, l)
+	}
 	return nil
 }
 

@@ -138,6 +138,9 @@ func (o *options) ready() error {
 		if m.VM >= r.VMs {
 			return usagef("--map %v=vm%d: there are vm0 to vm%d; --vms %d makes more", m.MAC, m.VM, r.VMs-1, m.VM+1)
 		}
+		if m.MAC == o.cfg.Host.MAC || m.MAC == (bridge.MAC{2, 0, 0, 0, 0, 0xfe}) && o.cfg.Host.MAC == (bridge.MAC{}) {
+			return usagef("--map %v=vm%d: that is the host's own address; --host-mac gives the host another", m.MAC, m.VM)
+		}
 		for _, other := range r.Map {
 			if other.MAC == m.MAC && other.VM != m.VM {
 				return usagef("--map %v: given to vm%d and to vm%d; an address has one guest", m.MAC, m.VM, other.VM)
@@ -158,7 +161,7 @@ func (o *options) ready() error {
 	}
 	r.Guest = o.guest
 	if o.guest == "reflect" {
-		r.Grace = 100 * sim.Millisecond
+		r.Grace = 50 * sim.Millisecond
 	}
 	book, err := cost.Open(o.book)
 	if err != nil {

@@ -105,7 +105,7 @@ func follow(c *cobra.Command, o *options, frame, loop uint64) error {
 	if err := j.Write(out, width); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\ntrace %s\n", rep.TraceHash)
+	fmt.Fprintln(out, "\n"+strings.Join(report.Hash(rep.TraceHash, width), "\n"))
 	return nil
 }
 

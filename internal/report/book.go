@@ -44,21 +44,13 @@ func byNumber(a, b string) int {
 func (p *page) prices(b *cost.Book, notes bool) {
 	var rows [][]string
 	for o, e := range b.Entries {
-		rows = append(rows, []string{cost.Op(o).String(), e.Value, e.Unit, onBill(b, cost.Op(o)), string(e.Status), e.Source, cost.Op(o).Does()})
-	}
-	before := len(p.lines)
-	p.table([]column{{"operation", false, 0}, {"value", true, 0}, {"unit", false, 0}, {"on the bill", true, 2}, {"status", false, 0}, {"source", false, 0}, {"what it is", false, 1}}, rows)
-	if !notes {
-		return
-	}
-	table := slices.Clone(p.lines[before:])
-	p.lines = append(p.lines[:before], table[0])
-	for o, line := range table[1:] {
-		p.line(line)
-		if note := b.Entries[o].Note; note != "" {
-			p.para("        ", note)
+		what := cost.Op(o).Does()
+		if notes && e.Note != "" {
+			what += ". " + e.Note
 		}
+		rows = append(rows, []string{cost.Op(o).String(), e.Value, e.Unit, onBill(b, cost.Op(o)), string(e.Status), e.Source, what})
 	}
+	p.table([]column{{"operation", false, 0}, {"value", true, 0}, {"unit", false, 0}, {"on the bill", true, 0}, {"status", false, 0}, {"source", false, 0}, {"what it is", false, 0}}, rows)
 }
 
 // onBill is the price in the coin of the bill.

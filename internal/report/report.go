@@ -36,9 +36,16 @@ func Write(w io.Writer, r *ringside.Report, columns int) error {
 	p.guests(r)
 	p.cpus(r)
 	p.blank()
-	p.para("trace ", r.TraceHash)
+	p.lines = append(p.lines, Hash(r.TraceHash, p.w)...)
 	_, err := io.WriteString(w, strings.Join(p.lines, "\n")+"\n")
 	return err
+}
+
+// Hash is the line with a run's trace hash, or lines where one is too short.
+func Hash(hash string, columns int) []string {
+	p := &page{w: columns}
+	p.para("trace ", hash)
+	return p.lines
 }
 
 // header says what ran.
@@ -314,7 +321,7 @@ func (p *page) drops(r *ringside.Report) {
 		}
 		rows = append(rows, []string{d.Stage, Comma(d.Frames), d.Reason, whose, d.Says})
 	}
-	p.table([]column{{"dropped at", false, 0}, {"frames", true, 0}, {"reason", false, 0}, {"name", false, 2}, {"which means", false, 0}}, rows)
+	p.table([]column{{"dropped at", false, 0}, {"frames", true, 0}, {"reason", false, 0}, {"whose", false, 2}, {"which means", false, 0}}, rows)
 	if ours {
 		p.para("  ", "A name of Linux is one of its enum skb_drop_reason. Ours mark what Linux drops or counts without a reason.")
 	}
@@ -325,7 +332,7 @@ func (p *page) latency(r *ringside.Report) {
 	if r.Conservation.ToVMs == 0 {
 		return
 	}
-	p.title("LATENCY, FROM THE LAST BIT ON THE WIRE INTO THE GUEST")
+	p.title("LATENCY, FROM THE LAST BIT ON THE WIRE (OR THE SENDER) INTO THE GUEST")
 	var row []string
 	for _, ns := range []int64{l.Min, l.P50, l.P90, l.P99, l.P999, l.Max} {
 		row = append(row, Span(sim.Time(ns)*sim.Nanosecond))
