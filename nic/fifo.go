@@ -20,55 +20,66 @@ type packet struct {
 // arrival [4.6]. It is as large as Config.FIFO says; the memory behind it is
 // twice that, so that every frame lies in one piece.
 type fifo struct {
-	room  int
-	ram   []byte
-	used  int // bytes of frames
-	end   int // where the next frame goes
-	queue []packet
-	first int // index of the head in queue, whose length is a power of two
-	count int
+	queue[packet]
+	room int
+	ram  []byte
+	used int // bytes of frames
+	end  int // where the next frame goes
 }
 
-func (f *fifo) head() *packet { return &f.queue[f.first] }
+func (f *fifo) head() *packet { return f.at(0) }
 
 func (f *fifo) data(p *packet) []byte { return f.ram[p.pos : p.pos+p.size] }
 
-// push copies a frame in; false if there is no room beside the bytes that are
+// put copies a frame in; false if there is no room beside the bytes that are
 // passing through.
-func (f *fifo) push(id uint64, at sim.Time, v verdict, data []byte, passing int) bool {
+func (f *fifo) put(id uint64, at sim.Time, v verdict, data []byte, passing int) bool {
 	if len(data) > f.room-f.used-passing {
 		return false
 	}
 	if f.ram == nil {
 		f.ram = make([]byte, 2*f.room)
 	}
-	if f.count == len(f.queue) {
-		f.grow()
-	}
-	if f.end+len(data) > len(f.ram) {
+	if f.count == 0 || f.end+len(data) > len(f.ram) {
 		f.end = 0
 	}
 	copy(f.ram[f.end:], data)
-	f.queue[(f.first+f.count)&(len(f.queue)-1)] = packet{id: id, arrived: at, pos: f.end, size: len(data), v: v}
+	f.push(packet{id: id, arrived: at, pos: f.end, size: len(data), v: v})
 	f.end += len(data)
 	f.used += len(data)
-	f.count++
 	return true
 }
 
-func (f *fifo) grow() {
-	bigger := make([]packet, max(64, 2*len(f.queue)))
-	for i := range f.count {
-		bigger[i] = f.queue[(f.first+i)&(len(f.queue)-1)]
-	}
-	f.queue, f.first = bigger, 0
+// remove takes the head out.
+func (f *fifo) remove() {
+	f.used -= f.head().size
+	f.pop()
 }
 
-// pop takes the head out.
-func (f *fifo) pop() {
-	f.used -= f.head().size
-	f.first = (f.first + 1) & (len(f.queue) - 1)
-	f.count--
+// A queue is a list with two ends in a ring that only grows.
+type queue[T any] struct {
+	ring  []T // its length is a power of two
+	first int
+	count int
+}
+
+func (q *queue[T]) at(i int) *T { return &q.ring[(q.first+i)&(len(q.ring)-1)] }
+
+func (q *queue[T]) push(v T) {
+	if q.count == len(q.ring) {
+		bigger := make([]T, max(64, 2*q.count))
+		for i := range q.count {
+			bigger[i] = *q.at(i)
+		}
+		q.ring, q.first = bigger, 0
+	}
+	q.count++
+	*q.at(q.count - 1) = v
+}
+
+func (q *queue[T]) pop() {
+	q.first = (q.first + 1) & (len(q.ring) - 1)
+	q.count--
 }
 
 // A dma is what the receive DMA engine is at: the head of the packet buffer goes
@@ -194,7 +205,7 @@ func (n *NIC) finish(b *burst) {
 	if n.sink != nil {
 		n.showWritten(int(p.v.queue), p.id, d.done, data, uint64(d.descs))
 	}
-	n.fifo.pop()
+	n.fifo.remove()
 }
 
 // dropHead drops the head of the packet buffer.
@@ -202,7 +213,7 @@ func (n *NIC) dropHead(r cost.DropReason, at sim.Time) {
 	p := n.fifo.head()
 	n.dma.busy, n.stalled = false, false
 	n.drop(r, at, p.id, int(p.v.queue), n.fifo.data(p))
-	n.fifo.pop()
+	n.fifo.remove()
 }
 
 // resume lets the DMA engine look at queue q again at the time now, if that is

@@ -188,7 +188,7 @@ func (n *NIC) detour(v verdict, at sim.Time, b *burst) {
 	if at < n.dmaFree {
 		passing = n.passing
 	}
-	if v.reason == cost.NotDropped && !n.fifo.push(n.held.ID, at, v, data, passing) {
+	if v.reason == cost.NotDropped && !n.fifo.put(n.held.ID, at, v, data, passing) {
 		n.stats.mpc++
 		v.reason = cost.NICRxFIFO
 	}

@@ -69,7 +69,7 @@ func (n *NIC) Check() error {
 	}
 	used := 0
 	for i := range n.fifo.count {
-		used += n.fifo.queue[(n.fifo.first+i)&(len(n.fifo.queue)-1)].size
+		used += n.fifo.at(i).size
 	}
 	if used != n.fifo.used || used > n.fifo.room {
 		return fmt.Errorf("nic: %s: packet buffer of %d bytes counts %d, holds %d", n.name, n.fifo.room, n.fifo.used, used)

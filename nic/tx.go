@@ -45,36 +45,11 @@ type leaving struct {
 // A txState is the transmit side beside its rings.
 type txState struct {
 	txFree   sim.Time // when the transmit DMA engine is done with what it has
-	sent     fixed[sent]
-	leaving  fixed[leaving]
+	sent     queue[sent]
+	leaving  queue[leaving]
 	leavingN int // bytes in it
 	frame    [MaxFrame]byte
 	out      WireFrame
-}
-
-// A fixed is a queue in a ring that only grows.
-type fixed[T any] struct {
-	ring         []T
-	first, count int
-}
-
-func (f *fixed[T]) push(v T) {
-	if f.count == len(f.ring) {
-		bigger := make([]T, max(64, 2*len(f.ring)))
-		for i := range f.count {
-			bigger[i] = f.ring[(f.first+i)&(len(f.ring)-1)]
-		}
-		f.ring, f.first = bigger, 0
-	}
-	f.ring[(f.first+f.count)&(len(f.ring)-1)] = v
-	f.count++
-}
-
-func (f *fixed[T]) at(i int) *T { return &f.ring[(f.first+i)&(len(f.ring)-1)] }
-
-func (f *fixed[T]) pop() {
-	f.first = (f.first + 1) & (len(f.ring) - 1)
-	f.count--
 }
 
 // transmitAll looks at every transmit ring.
