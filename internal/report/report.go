@@ -144,7 +144,7 @@ func hertz(hz uint64) string {
 // stageWords say what a stage is.
 var stageWords = [cost.NumStages]string{
 	cost.NIC: "the device", cost.IRQ: "hard interrupts", cost.NAPI: "driver and softirq", cost.Stack: "core and host stack",
-	cost.Bridge: "bridge", cost.Tap: "tap", cost.Sched: "wake-ups, switches", cost.Syscall: "the guest's border", cost.VM: "the guests",
+	cost.Bridge: "learn and forward", cost.Tap: "ring to the guest", cost.Sched: "wake-ups, switches", cost.Syscall: "the guest's border", cost.VM: "the guests",
 }
 
 // dearWords say what the cycles of a stage went into.
