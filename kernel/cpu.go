@@ -154,6 +154,8 @@ func (c *CPU) pick() bool {
 		c.shared(cost.Schedule, 1, "ksoftirqd")
 		c.last = nil
 		c.softirq.beginInline(c)
+		c.softirq.thread = true
+		c.sliceEnd = c.clock.Now() + slice
 		return true
 	}
 	c.current = r.task

@@ -26,6 +26,7 @@ type SoftnetStat struct {
 // __do_softirq (inline or as ksoftirqd), in net_rx_action, in a poll.
 type softirq struct {
 	inline    bool // running, in front of every task
+	thread    bool // as ksoftirqd, which has the CPU for a slice
 	ksoftirqd bool // handed to the thread: interrupts only add to the poll list
 	began     sim.Time
 	rounds    int
@@ -51,7 +52,7 @@ func (s *softirq) raise(c *CPU, n *napi) {
 
 // beginInline enters __do_softirq.
 func (s *softirq) beginInline(c *CPU) {
-	s.inline, s.ksoftirqd = true, false
+	s.inline, s.thread, s.ksoftirqd = true, false, false
 	s.began, s.rounds = c.clock.Now(), 0
 }
 
@@ -90,7 +91,7 @@ func (c *CPU) softirqPiece() {
 
 // endAction leaves net_rx_action. With work left, softirqs go on for a while,
 // but not for ever and not when a task waits: then ksoftirqd must compete for
-// the CPU like everybody else.
+// the CPU like everybody else. It has the CPU in slices like everybody else, too.
 func (s *softirq) endAction(c *CPU, left bool) {
 	s.action = false
 	if !left {
@@ -100,7 +101,11 @@ func (s *softirq) endAction(c *CPU, left bool) {
 	s.rounds++
 	now := c.clock.Now()
 	taskWaits := len(c.runq) > 0 && c.runq[0].at <= now
-	if s.rounds < softirqRounds && now < s.began+softirqTime && !taskWaits {
+	if s.thread {
+		if !taskWaits || now < c.sliceEnd {
+			return
+		}
+	} else if s.rounds < softirqRounds && now < s.began+softirqTime && !taskWaits {
 		return
 	}
 	s.inline, s.ksoftirqd = false, true
