@@ -43,16 +43,24 @@ type Process struct {
 // Spawn starts a process: it runs as soon as its CPU has time.
 func (k *Kernel) Spawn(p Process) error {
 	name, program := p.Name, p.Program
-	if p.CPU < 0 || p.CPU >= len(k.cpus) {
+	switch {
+	case p.CPU < 0 || p.CPU >= len(k.cpus):
 		return fmt.Errorf("kernel: %s wants CPU %d, and there are %d", name, p.CPU, len(k.cpus))
+	case program == nil:
+		return fmt.Errorf("kernel: %s has no program", name)
+	case p.Memory == nil:
+		return fmt.Errorf("kernel: %s has no memory", name)
 	}
 	c := k.cpus[p.CPU]
 	t := &task{cpu: c}
 	t.Task = syscall.NewTask(name, p.ID, p.Memory, syscall.Host{
 		Devices: k, Scheduler: (*scheduler)(t), Account: c.acct, Clock: &c.clock, Contended: &c.contended,
 	})
-	for _, dev := range p.Inherit {
+	for i, dev := range p.Inherit {
 		if _, errno := t.Inherit(dev, syscall.ReadWrite); errno != syscall.OK {
+			for fd := range i {
+				t.Disinherit(fd)
+			}
 			return fmt.Errorf("kernel: %s: open %s: %w", name, dev, errno)
 		}
 	}

@@ -71,7 +71,17 @@ func (t *Task) Inherit(name string, flags Flags) (int, Errno) {
 	if errno != OK {
 		return -1, errno
 	}
-	return t.install(f, flags)
+	fd, errno := t.install(f, flags)
+	if errno != OK {
+		f.Release(t)
+	}
+	return fd, errno
+}
+
+// Disinherit takes Inherit back, of a task that is not to run after all.
+func (t *Task) Disinherit(fd int) {
+	t.files[fd].file.Release(t)
+	t.files[fd] = descriptor{}
 }
 
 // install finds a free descriptor for f.
