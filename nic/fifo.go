@@ -17,7 +17,7 @@ type packet struct {
 }
 
 // A fifo is the receive packet buffer: one queue for all rings, in the order of
-// arrival [4.6]. It is as large as Config.FIFO says; the memory behind it is
+// arrival. It is as large as Config.FIFO says; the memory behind it is
 // twice that, so that every frame lies in one piece.
 type fifo struct {
 	queue[packet]
@@ -44,7 +44,7 @@ func (f *fifo) put(id uint64, at sim.Time, v verdict, data []byte, passing int) 
 		f.end = 0
 	}
 	copy(f.ram[f.end:], data)
-	f.push(packet{id: id, arrived: at, pos: f.end, size: len(data), v: v})
+	*f.add() = packet{id: id, arrived: at, pos: f.end, size: len(data), v: v}
 	f.end += len(data)
 	f.used += len(data)
 	return true
@@ -65,16 +65,21 @@ type queue[T any] struct {
 
 func (q *queue[T]) at(i int) *T { return &q.ring[(q.first+i)&(len(q.ring)-1)] }
 
-func (q *queue[T]) push(v T) {
+// add makes room for one more at the end, and returns it as it is.
+func (q *queue[T]) add() *T {
 	if q.count == len(q.ring) {
-		bigger := make([]T, max(64, 2*q.count))
-		for i := range q.count {
-			bigger[i] = *q.at(i)
-		}
-		q.ring, q.first = bigger, 0
+		q.grow()
 	}
 	q.count++
-	*q.at(q.count - 1) = v
+	return q.at(q.count - 1)
+}
+
+func (q *queue[T]) grow() {
+	bigger := make([]T, max(64, 2*q.count))
+	for i := range q.count {
+		bigger[i] = *q.at(i)
+	}
+	q.ring, q.first = bigger, 0
 }
 
 func (q *queue[T]) pop() {

@@ -146,7 +146,7 @@ func (n *NIC) send() {
 func (n *NIC) settle(t sim.Time) {
 	for n.irq.soon < t {
 		if n.irq.sent <= n.irq.next {
-			n.reclaim()
+			n.reclaim(t)
 		} else {
 			n.send()
 		}

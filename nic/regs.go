@@ -48,7 +48,7 @@ const (
 
 // Sizes of the device.
 const (
-	MaxQueues  = 16   // receive queues, and as many for transmit [1.2]
+	MaxQueues  = 16   // receive queues, and as many for transmit
 	Vectors    = 25   // MSI-X vectors [7.3]
 	MaxAddrs   = 24   // pairs of RAL and RAH [8.10]
 	MTAWords   = 128  // words of the multicast table [8.10]

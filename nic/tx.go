@@ -10,7 +10,7 @@ import (
 )
 
 // txFIFO is the transmit packet buffer: a frame is fetched when there is room
-// for it, and is gone when its last bit is out [4.6].
+// for it, and is gone when its last bit is out.
 const txFIFO = 40 << 10
 
 // A txQueue is a transmit ring. The ring's head is where the driver sees it; the
@@ -59,14 +59,12 @@ func (n *NIC) transmitAll(now sim.Time) {
 	}
 }
 
-// A txBurst collects what one doorbell has done, to be charged once.
+// A txBurst collects what one doorbell has done, to be charged and counted once.
 type txBurst struct {
-	frames uint64
-	descs  uint64 // fetched
-	parts  uint64 // of those, whose data was read
-	bytes  uint64
-	tlps   uint64
-	done   uint64 // written back
+	frames, frameBytes uint64 // put on the wire, padding included
+	descs              uint64 // fetched
+	parts, bytes, tlps uint64 // descriptors whose data was read
+	done               uint64 // descriptors written back
 }
 
 // transmit sends what the driver has put on a ring, whole frames at a time. It
@@ -79,24 +77,55 @@ func (n *NIC) transmit(queue int, now sim.Time) {
 	}
 	n.busy = true
 	var b txBurst
+	var c chain
 	for q.fetch != q.tail {
-		c := n.chain(queue, now)
-		if c.open {
-			break
+		if !n.single(q, &c) {
+			if n.chain(queue, &c, now); c.open {
+				break
+			}
 		}
-		n.send1(queue, &c, now, &b)
+		last := q.before(c.end)
+		tag := q.tags[last]
+		q.tags[last] = Tag{}
+		n.txFree = max(now, n.txFree)
+		b.descs += uint64(c.descs)
+		switch {
+		case c.context:
+			q.contexts[c.first[12]>>4&1] = *c.first
+			n.txFree += sim.Time(n.price.txFetch)
+		case c.wrong != cost.NotDropped:
+			n.txFree += sim.Time(uint64(c.descs) * n.price.txFetch)
+			n.dropTx(c.wrong, n.txFree, tag.ID, queue)
+		default:
+			n.leave(queue, &c, tag, &b)
+		}
+		q.fetch = c.end
+		*n.sent.add() = sent{at: n.txFree, queue: int32(queue), epoch: q.epoch, head: c.end, done: c.report}
 	}
 	n.busy = false
+	n.chargeTx(&b)
+	n.replan()
+}
+
+// chargeTx puts a burst on the account and into the statistics.
+func (n *NIC) chargeTx(b *txBurst) {
 	n.acct.ChargeBytes(cost.DevDescFetch, b.descs, b.descs*DescSize)
 	n.acct.ChargeBytes(cost.DevTxDMA, b.parts, b.bytes)
 	n.acct.Charge(cost.DevTLP, b.tlps)
 	n.acct.ChargeBytes(cost.DevTxWriteback, b.done, b.done*DescSize)
 	n.acct.Frames(cost.NIC, b.frames)
-	n.replan()
+	octets := b.frameBytes + b.frames*fcs
+	n.stats.gptc += b.frames
+	n.stats.tpt += b.frames
+	n.stats.gotc += octets
+	n.stats.tot += octets
+	n.sentFrames += b.frames
 }
 
 // A chain is the descriptors of one frame, from the queue's fetch on.
 type chain struct {
+	first   *[DescSize]byte
+	data    []byte // of the first descriptor, if it is the only one
 	descs   uint32
 	end     uint32 // index behind the last
 	size    int
@@ -107,14 +136,36 @@ type chain struct {
 	wrong   cost.DropReason
 }
 
-// chain walks the descriptors of the next frame and checks them.
-func (n *NIC) chain(queue int, now sim.Time) (c chain) {
+// single takes the commonest chain, one good data descriptor, and says whether
+// it is one.
+func (n *NIC) single(q *txQueue, c *chain) bool {
+	d := q.desc(q.fetch)
+	word2, word3 := binary.LittleEndian.Uint32(d[8:]), binary.LittleEndian.Uint32(d[12:])
+	size := word2 & 0xFFFF
+	if word2&^(TxRS|0xFFFF) != TxTypeData|TxDEXT|TxEOP|TxIFCS || word3 != size<<TxPaylenShift || size-header > MaxFrame-fcs-header {
+		return false
+	}
+	data := n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d[:])), int(size))
+	if data == nil {
+		return false
+	}
+	c.first, c.data, c.descs, c.end = d, data, 1, q.next(q.fetch)
+	c.size, c.tlps, c.report = int(size), tlps(int(size)), -1
+	c.open, c.context, c.wrong = false, false, cost.NotDropped
+	if word2&TxRS != 0 {
+		c.report = int32(q.fetch)
+	}
+	return true
+}
+
+// chain walks the descriptors of the next frame, whatever they are, and checks
+// them.
+func (n *NIC) chain(queue int, c *chain, now sim.Time) {
 	q := &n.tx[queue]
-	c.report = -1
-	first := q.desc(q.fetch)
-	if cmd := binary.LittleEndian.Uint32(first[8:]); cmd&TxDEXT != 0 && cmd&TxTypeMask == TxTypeContext {
+	*c = chain{first: q.desc(q.fetch), report: -1}
+	if cmd := binary.LittleEndian.Uint32(c.first[8:]); cmd&TxDEXT != 0 && cmd&TxTypeMask == TxTypeContext {
 		c.context, c.descs, c.end = true, 1, q.next(q.fetch)
-		return c
+		return
 	}
 	for i := q.fetch; ; {
 		d := q.desc(i)
@@ -125,7 +176,7 @@ func (n *NIC) chain(queue int, now sim.Time) (c chain) {
 			if wrong == cost.NICTxDMA {
 				v = binary.LittleEndian.Uint64(d[:])
 			}
-			n.badChain(&c, queue, i, now, wrong, v, what)
+			n.badChain(c, queue, i, now, wrong, v, what)
 		}
 		if cmd&TxRS != 0 {
 			c.report = int32(i)
@@ -140,13 +191,12 @@ func (n *NIC) chain(queue int, now sim.Time) (c chain) {
 		if i == q.tail {
 			c.open = c.descs < q.n-1
 			if !c.open {
-				n.badChain(&c, queue, q.fetch, now, cost.NICTxBad, uint64(c.descs), "chain as long as the ring, without EOP")
+				n.badChain(c, queue, q.fetch, now, cost.NICTxBad, uint64(c.descs), "chain as long as the ring, without EOP")
 			}
-			return c
+			return
 		}
 	}
-	n.checkFrame(&c, queue, now)
-	return c
+	n.checkFrame(c, queue, now)
 }
 
 // badTx is what is wrong with one data descriptor.
@@ -198,30 +248,49 @@ func (n *NIC) checkFrame(c *chain, queue int, now sim.Time) {
 	}
 }
 
-// send1 sends the frame of a chain, or drops it, and moves on.
-func (n *NIC) send1(queue int, c *chain, now sim.Time, b *txBurst) {
-	q := &n.tx[queue]
-	first := q.fetch
-	last := q.before(c.end)
-	tag := q.tags[last]
-	at := max(now, n.txFree)
-	if c.context {
-		d := q.desc(first)
-		q.contexts[d[12]>>4&1] = *d
-		b.descs++
-		n.txFree = at + sim.Time(n.price.txFetch)
-		n.gone(queue, c, n.txFree)
-		return
-	}
-	q.tags[last] = Tag{}
-	b.descs += uint64(c.descs)
-	if c.wrong != cost.NotDropped {
-		n.txFree = at + sim.Time(uint64(c.descs)*n.price.txFetch)
-		n.dropTx(c.wrong, n.txFree, tag.ID, queue)
-		n.gone(queue, c, n.txFree)
-		return
-	}
+// leave takes a good frame through the device: fetched when the transmit packet
+// buffer has room for it, on the wire when the link is free.
+func (n *NIC) leave(queue int, c *chain, tag Tag, b *txBurst) {
 	size := max(c.size, minFrame)
+	start := n.room(n.txFree, size)
+	descs := uint64(c.descs)
+	fetched := start + sim.Time(descs*(n.price.txFetch+n.price.txEach)+uint64(c.size)*n.price.txByte+c.tlps*n.price.tlp)
+	out := max(fetched, n.link.txOut) + n.link.span(onWire(size))
+	n.link.txOut = out + n.link.gap
+	*n.leaving.add() = leaving{out, size}
+	n.leavingN += size
+	n.txFree = fetched
+	if c.report >= 0 {
+		n.txFree += n.price.txDone
+		b.done++
+	}
+	b.frames++
+	b.frameBytes += uint64(size)
+	b.parts += descs
+	b.bytes += uint64(c.size)
+	b.tlps += c.tlps
+	data := c.data
+	if len(data) < minFrame {
+		data = n.gather(&n.tx[queue], c)
+	}
+	if data[0]&groupBit != 0 {
+		if binary.LittleEndian.Uint64(data)&addrMask == broadcast {
+			n.stats.bptc++
+		} else {
+			n.stats.mptc++
+		}
+	}
+	n.hash.Add(trace.Record{At: out, Kind: trace.Sent, A: tag.ID, B: trace.Bytes(data)})
+	if n.sink != nil {
+		n.showSent(queue, tag.ID, fetched, out, data, c)
+	}
+	n.out = WireFrame{ID: tag.ID, At: out, Data: data}
+	n.wire.Transmit(&n.out)
+}
+
+// room is the first moment from at on at which the transmit packet buffer has
+// room for size bytes.
+func (n *NIC) room(at sim.Time, size int) sim.Time {
 	for n.leaving.count != 0 {
 		f := n.leaving.at(0)
 		if f.out > at {
@@ -233,39 +302,12 @@ func (n *NIC) send1(queue int, c *chain, now sim.Time, b *txBurst) {
 		n.leavingN -= f.size
 		n.leaving.pop()
 	}
-	data := n.gather(q, c)
-	fetched := at + sim.Time(uint64(c.descs)*n.price.txFetch+uint64(c.descs)*n.price.txEach+uint64(c.size)*n.price.txByte+c.tlps*n.price.tlp)
-	n.txFree = fetched
-	begin := max(fetched, n.link.txOut)
-	out := begin + n.link.span(onWire(size))
-	n.link.txOut = out + n.link.gap
-	n.leaving.push(leaving{out, size})
-	n.leavingN += size
-	if c.report >= 0 {
-		n.txFree += n.price.txDone
-		b.done++
-	}
-	b.frames++
-	b.parts += uint64(c.descs)
-	b.bytes += uint64(c.size)
-	b.tlps += c.tlps
-	n.countTx(data)
-	n.hash.Add(trace.Record{At: out, Kind: trace.Sent, A: tag.ID, B: trace.Bytes(data)})
-	if n.sink != nil {
-		n.showSent(queue, tag.ID, fetched, out, data, c)
-	}
-	n.out = WireFrame{ID: tag.ID, At: out, Data: data}
-	n.wire.Transmit(&n.out)
-	n.gone(queue, c, n.txFree)
+	return at
 }
 
-// gather is the bytes of a frame: in place if one descriptor has them all and
-// they need no padding.
+// gather is the bytes of a frame in one piece, padded to the least that a frame
+// has.
 func (n *NIC) gather(q *txQueue, c *chain) []byte {
-	if c.descs == 1 && c.size >= minFrame {
-		d := q.desc(q.fetch)
-		return n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d[:])), c.size)
-	}
 	size := 0
 	for i := q.fetch; i != c.end; i = q.next(i) {
 		d := q.desc(i)
@@ -279,29 +321,6 @@ func (n *NIC) gather(q *txQueue, c *chain) []byte {
 	return n.frame[:size]
 }
 
-// countTx counts a frame in the statistics.
-func (n *NIC) countTx(data []byte) {
-	s := &n.stats
-	s.gptc++
-	s.tpt++
-	s.gotc += uint64(len(data)) + fcs
-	s.tot += uint64(len(data)) + fcs
-	if dst := binary.LittleEndian.Uint64(data) & addrMask; dst == broadcast {
-		s.bptc++
-	} else if dst&groupBit != 0 {
-		s.mptc++
-	}
-	n.sentFrames++
-}
-
-// gone moves past a chain; its descriptors are the driver's again at the time
-// at.
-func (n *NIC) gone(queue int, c *chain, at sim.Time) {
-	q := &n.tx[queue]
-	q.fetch = c.end
-	n.sent.push(sent{at: at, queue: int32(queue), epoch: q.epoch, head: c.end, done: c.report})
-}
-
 // dropTx drops a frame on its way out.
 func (n *NIC) dropTx(r cost.DropReason, at sim.Time, id uint64, queue int) {
 	n.droppedTx++
@@ -313,25 +332,31 @@ func (n *NIC) dropTx(r cost.DropReason, at sim.Time, id uint64, queue int) {
 	}
 }
 
-// reclaim gives the oldest fetched frame's descriptors back: the head moves, DD
-// is written, the cause is raised.
-func (n *NIC) reclaim() {
-	s := *n.sent.at(0)
-	n.sent.pop()
+// reclaim gives the descriptors of fetched frames back, those before the moment t
+// and not behind the next message: the head moves, DD is written, the cause is
+// raised.
+func (n *NIC) reclaim(t sim.Time) {
+	for n.sent.count != 0 {
+		s := n.sent.at(0)
+		if s.at >= t || s.at > n.irq.next {
+			break
+		}
+		n.sent.pop()
+		q := &n.tx[s.queue]
+		if s.epoch != q.epoch || !q.on() {
+			continue
+		}
+		q.head = s.head
+		if s.done < 0 {
+			continue
+		}
+		d := q.desc(uint32(s.done))
+		binary.LittleEndian.PutUint64(d[:], 0)
+		binary.LittleEndian.PutUint64(d[8:], TxDD<<32)
+		q.reported++
+		n.irq.raise(q.bit, s.at)
+	}
 	n.replan()
-	q := &n.tx[s.queue]
-	if s.epoch != q.epoch || !q.on() {
-		return
-	}
-	q.head = s.head
-	if s.done < 0 {
-		return
-	}
-	d := q.desc(uint32(s.done))
-	binary.LittleEndian.PutUint64(d[:], 0)
-	binary.LittleEndian.PutUint64(d[8:], TxDD<<32)
-	q.reported++
-	n.irq.raise(q.bit, s.at)
 }
 
 // replan looks when the next write-back is.
