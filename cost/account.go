@@ -62,6 +62,13 @@ func (a *Account) ChargeTicks(s Step, ticks uint64) {
 	a.meter += a.each[s] + ticks
 }
 
+// Prolong puts ticks on the account for the step s, which was charged before and
+// goes on.
+func (a *Account) Prolong(s Step, ticks uint64) {
+	a.lines[s].Extra += ticks
+	a.meter += ticks
+}
+
 // Frames says that n frames came through the stage s, where no step says so.
 func (a *Account) Frames(s Stage, n uint64) { a.frames[s] += n }
 

@@ -33,7 +33,7 @@ func (c *CPU) showBorder(t *task, end sim.Time) {
 	}
 	for i, s := range borderSteps {
 		now, was := c.acct.Line(s), c.border[i]
-		if now.Count == was.Count {
+		if now == was {
 			continue
 		}
 		c.border[i] = now

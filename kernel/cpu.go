@@ -41,6 +41,7 @@ type CPU struct {
 	current   *task      // has the CPU and wants to go on
 	last      *task      // had it last; nil after idling
 	sliceEnd  sim.Time
+	tick      bool // the slice of a task is over: back to the event loop
 	contended bool // a task must look up after every system call
 	irqHome   bool // interrupts come here, so tasks must look up anyway
 
@@ -100,8 +101,8 @@ func (c *CPU) Fire(now sim.Time) {
 	c.clock.Begin(now)
 	c.running = true
 	for c.piece() {
-		if at := c.clock.Now(); c.k.eng.Next() <= at || c.k.eng.Err() != nil {
-			c.running = false
+		if at := c.clock.Now(); c.tick || c.k.eng.Next() <= at || c.k.eng.Err() != nil {
+			c.running, c.tick = false, false
 			c.k.eng.Arm(c.timer, at)
 			return
 		}

@@ -166,6 +166,45 @@ func (s *scheduler) Preempt(*syscall.Task) {
 	}
 }
 
+// grain is how finely an interrupt can cut a task's work.
+const grain = sim.Microsecond
+
+// Turn lets interrupts in where they come to the task's CPU, and other tasks when
+// the slice is over. The task may work until the next event, since none but an
+// event can take the CPU away from it.
+func (s *scheduler) Turn(st *syscall.Task) sim.Time {
+	t := (*task)(s)
+	c := t.cpu
+	if c.contended {
+		s.CatchUp(st)
+	}
+	s.Tick(st)
+	now, atLeast := c.clock.Now(), slice
+	if c.irqHome {
+		atLeast = grain
+	}
+	turn := max(c.k.eng.Next()-now, atLeast)
+	if len(c.runq) > 0 {
+		turn = min(turn, max(c.sliceEnd, c.runq[0].at)-now)
+	}
+	return turn
+}
+
+// Tick ends the task's slice when it is over: the event loop may look at the time,
+// and whoever waits gets the CPU.
+func (s *scheduler) Tick(*syscall.Task) {
+	t := (*task)(s)
+	c := t.cpu
+	if c.clock.Now() < c.sliceEnd {
+		return
+	}
+	c.tick = true
+	t.pause()
+	if now := c.clock.Now(); now >= c.sliceEnd { // nobody wanted it
+		c.sliceEnd = now + slice
+	}
+}
+
 // WakeAt arms the task's alarm.
 func (s *scheduler) WakeAt(_ *syscall.Task, at sim.Time) {
 	t := (*task)(s)

@@ -59,6 +59,11 @@ type Scheduler interface {
 	CatchUp(t *Task) bool
 	// Block returns when the task was woken.
 	Block(t *Task)
+	// Turn lets those have the CPU who are to have it before the task, and returns
+	// for how long the task may work then.
+	Turn(t *Task) Time
+	// Tick is called now and then, so that a task that never waits can be stopped.
+	Tick(t *Task)
 	// Preempt is called at the end of a system call on a CPU that others want,
 	// and returns when the task has the CPU again.
 	Preempt(t *Task)

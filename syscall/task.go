@@ -301,14 +301,22 @@ func (t *Task) after(d Time) Time {
 }
 
 // Compute is not a system call: the program works for the span d on its CPU,
-// 0 for work too short to count beyond its beginning.
+// 0 for work too short to count beyond its beginning. Interrupts and other tasks
+// may take the CPU away meanwhile; d is what the program has of it.
 func (t *Task) Compute(d Time) {
-	if d == 0 {
-		t.host.Account.Charge(cost.GuestRun, 1)
-		return
+	t.host.Account.Charge(cost.GuestRun, 1)
+	if d > 0 {
+		t.work(t.host.Clock.Cycles(min(d, EndOfTime)))
 	}
-	t.host.Account.ChargeTicks(cost.GuestRun, t.host.Clock.Cycles(min(d, EndOfTime)))
-	if d > 0 && t.Now() > EndOfTime {
+}
+
+func (t *Task) work(ticks uint64) {
+	for ticks > 0 {
+		n := min(ticks, t.host.Clock.Cycles(t.host.Scheduler.Turn(t)))
+		t.host.Account.Prolong(cost.GuestRun, n)
+		ticks -= n
+	}
+	if t.Now() > EndOfTime {
 		t.CatchUp() // the kernel does not let it come back
 	}
 }
@@ -320,9 +328,13 @@ func (t *Task) CatchUp() bool { return t.host.Scheduler.CatchUp(t) }
 func (t *Task) enter() { t.host.Account.Charge(cost.SysEnter, 1) }
 
 func (t *Task) exit() {
-	t.host.Account.Charge(cost.SysExit, 1)
+	a := t.host.Account
+	a.Charge(cost.SysExit, 1)
 	if *t.host.Contended {
 		t.preempt()
+	}
+	if a.Line(cost.SysExit).Count%4096 == 0 {
+		t.host.Scheduler.Tick(t)
 	}
 }
 

@@ -29,6 +29,7 @@ type Host struct {
 
 	clock sim.Clock
 	wake  sim.Time
+	ticks int
 }
 
 // over unwinds a program that waits for what never comes.
@@ -122,7 +123,14 @@ func (f *file) Release(*syscall.Task)              {}
 
 type scheduler Host
 
-func (s *scheduler) Preempt(*syscall.Task) {}
+func (s *scheduler) Preempt(*syscall.Task)       {}
+func (s *scheduler) Turn(*syscall.Task) sim.Time { return sim.Never }
+
+func (s *scheduler) Tick(*syscall.Task) {
+	if s.ticks++; s.ticks > 100 {
+		panic(over{errors.New("syscalltest: the program never waits")})
+	}
+}
 
 func (s *scheduler) CatchUp(*syscall.Task) bool {
 	if s.clock.Now() > syscall.EndOfTime {
