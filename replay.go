@@ -92,7 +92,7 @@ const (
 const (
 	AdjustPadded  = "PADDED"        // filled up to 60 bytes, as every sender on Ethernet does
 	AdjustFilled  = "FILLED"        // cut by the capture, filled up with zeros (PadTruncated)
-	AdjustTime    = "TIME_REVERSED" // stamped before the frame in front of it: sent right behind that one
+	AdjustTime    = "TIME_REVERSED" // stamped before the frame in front of it, or 26 days after the first: sent right behind that one
 	AdjustUntimed = "UNTIMED"       // the file has no time for it
 )
 
@@ -379,7 +379,9 @@ func (w *replayWire) Receive(f *nic.WireFrame) bool {
 		if w.surveying {
 			return true
 		}
-		f.At = w.at(rec, len(data))
+		if f.At = w.at(rec, len(data)); w.err != nil {
+			break
+		}
 		w.count(data)
 		if w.r.Progress != nil && w.frames&0xffff == 0 {
 			w.r.Progress(w.frames)
@@ -487,8 +489,17 @@ func (w *replayWire) at(rec *capture.Record, n int) sim.Time {
 	} else if reversed {
 		w.adjust(AdjustTime)
 	}
+	if at > longest {
+		w.err = &InputError{fmt.Errorf("replay: at the speed %v frame %d goes out after more than 26 days of virtual time, which is too long: play faster, fewer loops, or fewer frames",
+			w.r.Speed, w.frames)}
+	}
 	return at
 }
+
+// longest is how long a replay may last, a quarter of virtual time. A stamp that
+// lies further from the first one of its file is no time that a capture could
+// have: it counts as reversed.
+const longest = sim.Never / 4
 
 // count says where a frame goes.
 func (w *replayWire) count(data []byte) {
@@ -573,7 +584,7 @@ func (p *pacer) next(s Speed, ns int64, n int) (at sim.Time, reversed bool) {
 			p.first, p.timed = ns, true
 		}
 		since := ns - p.first
-		if since < 0 || since > int64(sim.Never/sim.Nanosecond)-p.start.Nanoseconds()-1 {
+		if since < 0 || since > longest.Nanoseconds() {
 			since, reversed = 0, true
 		}
 		at = sim.Time(since) * sim.Nanosecond

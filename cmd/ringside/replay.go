@@ -79,7 +79,7 @@ func (o *options) machine(fs *pflag.FlagSet) {
 	})
 	whole(fs, &o.cfg.Queues, "queues", "1", "receive queues of the NIC, spread by RSS, a vector and a CPU each", 1, 16, "4")
 	flag(fs, "ring", "N", "256", "receive descriptors of each queue, a multiple of 8", func(s string) error {
-		const lo, hi = 64, 4096
+		const lo, hi = 8, 4096
 		wrong := fmt.Errorf("give a multiple of 8 from %d to %d, as in --ring 512", lo, hi)
 		var n int
 		if _, err := fmt.Sscanf(s+" ", "%d ", &n); err != nil || fmt.Sprint(n) != s || n < lo || n > hi || n%8 != 0 {
@@ -183,7 +183,8 @@ reason on the bill:
                   A file that has no Ethernet at all is refused
   FILE_CUT_SHORT  the file ends inside a record: what is before it is played
   PADDED          shorter than 60 bytes: padded with zeros, as every sender does
-  TIME_REVERSED   stamped before the frame in front of it: sent right behind that
+  TIME_REVERSED   stamped before the frame in front of it, or more than 26 days
+                  after the first: sent right behind the one in front
   UNTIMED         without a time of its own: sent right behind the one in front
 
 Frames longer than the NIC takes (9.5 KiB) go on the wire and are dropped there,
