@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -566,4 +567,65 @@ func TestErrorsSayWhatAndWhere(t *testing.T) {
 	assert.EqualError(t, err, "nic: read of EICS: register is write-only")
 	err = d.NIC.Write(nic.MPC, 0, 0)
 	assert.EqualError(t, err, "nic: write to MPC: register is read-only")
+}
+
+// TestEveryRegisterReads reads every register there is, by its name.
+func TestEveryRegisterReads(t *testing.T) {
+	d := up(t, nic.Config{Name: "eth7", Queues: 16}, nictest.Options{Descs: 8, Given: 3})
+	assert.Equal(t, "eth7", d.NIC.Name())
+	read := 0
+	for reg := uint32(0); reg < 0x20000; reg += 4 {
+		name := nic.RegisterName(reg)
+		_, err := d.NIC.Read(reg, 0)
+		switch {
+		case strings.HasPrefix(name, "0x"), strings.HasPrefix(name, "EITR") && reg >= nic.EITR(nic.Vectors):
+			require.ErrorIs(t, err, nic.ErrNoRegister, name)
+		case name == "EICS", name == "EIMC", name == "ICS", name == "IMC":
+			require.ErrorIs(t, err, nic.ErrWriteOnly, name)
+		default:
+			require.NoError(t, err, name)
+			read++
+		}
+	}
+	assert.Equal(t, 677, read)
+	for _, tt := range []struct {
+		reg  uint32
+		want uint32
+	}{
+		{nic.RDBAL(3), uint32(d.Rx[3].Base)}, {nic.RDBAH(3), 0}, {nic.RDLEN(3), 128}, {nic.RDH(3), 0}, {nic.RDT(3), 3},
+		{nic.RXDCTL(3), uint32(nic.DctlENABLE)}, {nic.SRRCTL(3), uint32(nic.SrrctlAdvOneBuf) | 2},
+		{nic.TDBAL(9), uint32(d.Tx[9].Base)}, {nic.TDLEN(9), 128}, {nic.TXDCTL(9), uint32(nic.DctlENABLE)},
+		{nic.RXPBS, 64}, {nic.TXPBS, 40},
+	} {
+		assert.Equal(t, tt.want, d.Read(tt.reg), nic.RegisterName(tt.reg))
+	}
+}
+
+// mirror is a wire that hands back what is sent, at once, and calls the NIC
+// while that is still busy.
+type mirror struct{ nictest.Wire }
+
+func (m *mirror) Transmit(f *nic.WireFrame) {
+	m.Play(nic.WireFrame{ID: f.ID, At: f.At, Data: bytes.Clone(f.Data)})
+}
+
+func TestAWireCanCallBack(t *testing.T) {
+	m := &mirror{}
+	r, err := nictest.NewRig(nic.Config{Wire: m})
+	require.NoError(t, err)
+	m.NIC = r.NIC
+	d, err := nictest.Up(r, 1, nictest.Options{})
+	require.NoError(t, err)
+	for i := range uint64(5) {
+		d.Send(0, nic.Tag{ID: i + 1}, frame(i, hostMAC, 100).Data, 0)
+	}
+	d.IRQ.Then = func(v int, at sim.Time) {
+		d.Now = at
+		d.Reap(0)
+		d.Write(nic.EIMS, 1)
+	}
+	require.NoError(t, d.Engine.RunToIdle())
+	d.Now = d.Engine.Now()
+	assert.Equal(t, count(1, 5), ids(d.Harvest(0)))
+	clean(t, d)
 }

@@ -424,3 +424,18 @@ func TestTheBufferAtTheEndOfMemory(t *testing.T) {
 	assert.Equal(t, f.Data, d.Harvest(0)[0].Data)
 	clean(t, d)
 }
+
+// TestADescriptorChangedDuringTheWrite takes a descriptor back while the DMA
+// engine writes.
+func TestADescriptorChangedDuringTheWrite(t *testing.T) {
+	d := up(t, nic.Config{}, nictest.Options{Descs: 8, Buffer: 1024, Polling: true, Rctl: nic.RctlLPE})
+	d.Wire.Play(frame(1, hostMAC, 2000), frame(2, hostMAC, 60))
+	d.Now = 2024*800 - 9600 + 1 // the last bit is in, the write begins
+	d.NIC.CatchUp(d.Now)
+	require.EqualValues(t, 1, d.NIC.Counts().In)
+	d.Rx[0].Rx(0).Give(0)
+	d.Now = 3 * us
+	assert.Empty(t, d.Harvest(0))
+	assert.Equal(t, 2, drops(d, cost.NICRxDMA), "and the next, at the same descriptor")
+	require.NoError(t, d.NIC.Check())
+}
