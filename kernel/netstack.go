@@ -267,7 +267,11 @@ func (t *stackTimer) Stop() bool {
 }
 
 func (t *stackTimer) Reset(d time.Duration) {
-	t.c.h.k.eng.Arm(t.timer, t.c.now()+sim.FromDuration(max(d, 0)))
+	at, now := sim.Never, t.c.now()
+	if span := sim.FromDuration(max(d, 0)); span < sim.Never-now {
+		at = now + span
+	}
+	t.c.h.k.eng.Arm(t.timer, at)
 }
 
 func (t *stackTimer) Fire(sim.Time) {
