@@ -76,6 +76,7 @@ func usagef(format string, args ...any) error {
 
 // newRoot makes the command with all its verbs.
 func newRoot() *cobra.Command {
+	var asked bool // for the version
 	root := &cobra.Command{
 		Use:   "ringside VERB",
 		Short: "A ringside seat at the hypervisor's datapath",
@@ -92,13 +93,17 @@ It needs no root and no hardware, and the same seed gives the same bytes.`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return c.Help()
+			switch {
+			case len(args) > 0:
+				return unknownVerb(c, args[0])
+			case asked:
+				return thisVersion().print(c.OutOrStdout())
 			}
-			return unknownVerb(c, args[0])
+			return c.Help()
 		},
 		Args: cobra.ArbitraryArgs,
 	}
+	root.Flags().BoolVar(&asked, "version", false, "say which version this is")
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpCommand(helpCommand())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -46,6 +47,19 @@ func thisVersion() version {
 	return v
 }
 
+// print says it to people.
+func (v version) print(w io.Writer) error {
+	text := fmt.Sprintf("ringside %s, %s, %s", v.Version, v.Go, v.Platform)
+	if v.Revision != "" {
+		text += fmt.Sprintf(", %.12s", v.Revision)
+	}
+	if v.Modified {
+		text += " and changes"
+	}
+	_, err := fmt.Fprintf(w, "%s\nreports are %s\n", text, v.Report)
+	return err
+}
+
 func versionCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -59,15 +73,7 @@ func versionCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(c.OutOrStdout(), v)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "ringside %s, %s, %s", v.Version, v.Go, v.Platform)
-			if v.Revision != "" {
-				fmt.Fprintf(c.OutOrStdout(), ", %.12s", v.Revision)
-				if v.Modified {
-					fmt.Fprint(c.OutOrStdout(), " and changes")
-				}
-			}
-			fmt.Fprintf(c.OutOrStdout(), "\nreports are %s\n", v.Report)
-			return nil
+			return v.print(c.OutOrStdout())
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for programs")
