@@ -79,8 +79,8 @@ func TestGateEveryScenarioTwice(t *testing.T) {
 				t.Errorf("%s: nothing was dropped for %s; it is there for that", s.Name, reason)
 			}
 		}
-		if rest := s.Until == 0 && (s.Replay == nil || s.Replay.Until == 0); rest && (o.InFlight > 0) != s.Stuck {
-			t.Errorf("%s: %d frames are in flight when all is at rest; stuck was to be %v", s.Name, o.InFlight, s.Stuck)
+		if rest := s.Until == 0 && (s.Replay == nil || s.Replay.Until == 0); rest && o.InFlight > 0 {
+			t.Errorf("%s: %d frames are in flight when all is at rest", s.Name, o.InFlight)
 		}
 		same(t, s, gate.Run(s, "the second run, unwatched", false))
 	}
@@ -226,11 +226,13 @@ func TestGateGolden(t *testing.T) {
 			golden[name] = hash
 		}
 	}
-	changed := 0
-	for _, s := range scenarios(t) {
+	const shown = 5
+	changed, list := 0, scenarios(t)
+	for _, s := range list {
 		if golden[s.Name] != firstRun(s).Hash {
-			changed++
-			t.Errorf("%s: the hash is %s, and was %s", s.Name, firstRun(s).Hash, golden[s.Name])
+			if changed++; changed <= shown {
+				t.Errorf("%s: the hash is %s, and was %s", s.Name, firstRun(s).Hash, golden[s.Name])
+			}
 		}
 		delete(golden, s.Name)
 	}
@@ -239,7 +241,7 @@ func TestGateGolden(t *testing.T) {
 		changed++
 	}
 	if changed > 0 {
-		t.Errorf("if the model was meant to change, write the hashes anew: make golden")
+		t.Errorf("%d of %d hashes have changed; if the model was meant to, write them anew: make golden", changed, len(list))
 	}
 }
 

@@ -27,7 +27,6 @@ type Scenario struct {
 	Until   sim.Time                               // of a run without a Replay: when it ends; 0 is at rest
 	Drops   []string                               // reasons that must be on the bill, or the scenario misses its point
 	Err     string                                 // how the run ends, if not well
-	Stuck   bool                                   // frames are in flight when all is at rest
 	Small   bool                                   // little enough for a slow place: WebAssembly, go test -short
 }
 
