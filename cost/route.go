@@ -70,6 +70,7 @@ const (
 	TunNetXmit
 	TunRingRecv
 	ConsumeSkb
+	HostConsumeSkb
 	KfreeSkb
 	TunGetUser
 	TunBuildSkb
@@ -155,12 +156,13 @@ var steps = [NumSteps]stepInfo{
 	BrPassFrameUp:       {"br_pass_frame_up", Bridge, []Use{{Call, 3}}, "to the bridge's own interface"},
 	BrFdbCleanup:        {"br_fdb_cleanup", Bridge, []Use{{FDBAge, 1}}, "ageing walk"},
 
-	TunNetXmit:  {"tun_net_xmit", Tap, []Use{{Lock, 1}, {Call, 1}}, "ptr_ring_produce"},
-	TunRingRecv: {"tun_ring_recv", Tap, []Use{{Lock, 1}, {RemoteLine, 1}}, "ptr_ring_consume; the line comes from the other core"},
-	ConsumeSkb:  {"consume_skb", Tap, []Use{{KfreeSKB, 1}}, "the frame's buffer is free again"},
-	KfreeSkb:    {"kfree_skb_reason", Stack, []Use{{KfreeSKB, 1}}, "dropped"},
-	TunGetUser:  {"tun_get_user", Tap, []Use{{Call, 1}}, "a frame from the guest enters the kernel"},
-	TunBuildSkb: {"tun_build_skb", Tap, []Use{{BuildSKB, 1}, {PageAlloc, 1}}, "page and sk_buff for it"},
+	TunNetXmit:     {"tun_net_xmit", Tap, []Use{{Lock, 1}, {Call, 1}}, "ptr_ring_produce"},
+	TunRingRecv:    {"tun_ring_recv", Tap, []Use{{Lock, 1}, {RemoteLine, 1}}, "ptr_ring_consume; the line comes from the other core"},
+	ConsumeSkb:     {"consume_skb", Tap, []Use{{KfreeSKB, 1}}, "the frame's buffer is free again"},
+	HostConsumeSkb: {"consume_skb", Stack, []Use{{KfreeSKB, 1}}, "the host's stack is done with it"},
+	KfreeSkb:       {"kfree_skb_reason", Stack, []Use{{KfreeSKB, 1}}, "dropped"},
+	TunGetUser:     {"tun_get_user", Tap, []Use{{Call, 1}}, "a frame from the guest enters the kernel"},
+	TunBuildSkb:    {"tun_build_skb", Tap, []Use{{BuildSKB, 1}, {PageAlloc, 1}}, "page and sk_buff for it"},
 
 	SockDefReadable: {"sock_def_readable", Sched, []Use{{Wakeup, 1}, {IndirectCall, 1}}, "wakes the reader on its own CPU"},
 	Schedule:        {"schedule", Sched, []Use{{ContextSwitch, 1}}, "context switch"},

@@ -66,7 +66,7 @@ func (h *hostStack) input(c *CPU, s *skb) {
 		h.link.deliver(s)
 		h.cpu = nil
 	}
-	c.one(cost.ConsumeSkb, s)
+	c.one(cost.HostConsumeSkb, s)
 	k.release(s)
 }
 

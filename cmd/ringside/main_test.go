@@ -105,7 +105,6 @@ func TestWrongUsageIsToldWhatIsRight(t *testing.T) {
 		{"replay mix.pcap --book ./none.yaml", "none.yaml"},
 		{"replay mix.pcap --seed -1", "give a whole number from 0 to 18446744073709551615"},
 		{"replay mix.pcap --width 10", "--width 10: give a whole number from 60 to 1000"},
-		{"replay mix.pcap --json --quiet", "leave one out"},
 		{"replay mix.pcap --out mix.pcap", "that is the capture to be replayed; give another name"},
 		{"replay mix.pcap --out no/such/folder/x.pcapng", "make it first"},
 		{"replay mix.pcap --out -", "give a file's name"},

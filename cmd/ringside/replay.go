@@ -212,11 +212,8 @@ Exit codes: 0 success, 1 the run failed, 2 wrong usage or unreadable input.`,
   tcpdump -w - -c 100 | ringside replay - --json --out stages.pcapng`,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.replay.Files = args
-			switch {
-			case len(args) == 0:
+			if len(args) == 0 {
 				return usagef("replay: name a capture to play, as in ringside replay testdata/mix.pcap, or - for standard input")
-			case quiet && o.json:
-				return usagef("--quiet prints nothing and --json prints the report: leave one out")
 			}
 			if err := o.ready(); err != nil {
 				return err
@@ -229,7 +226,7 @@ Exit codes: 0 success, 1 the run failed, 2 wrong usage or unreadable input.`,
 	whole(fs, &o.replay.Loop, "loop", "1", "times the files are played", 1, 1<<30, "10")
 	fs.Var(&value{"FILE", "", func(s string) error { out = s; return nil }}, "out", "write a pcapng with one interface for every stage: what passed there, its fate and why")
 	o.paper(fs)
-	fs.BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors")
+	fs.BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors, and the report if --json asks for it")
 	return c
 }
 
@@ -271,10 +268,10 @@ func replay(c *cobra.Command, o *options, out string, quiet bool) error {
 		}
 	}
 	switch {
-	case quiet:
-		return nil
 	case o.json:
 		return printJSON(c.OutOrStdout(), rep)
+	case quiet:
+		return nil
 	}
 	if err := report.Write(c.OutOrStdout(), rep, columns(o.width, c.OutOrStdout())); err != nil {
 		return err
