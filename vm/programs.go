@@ -49,7 +49,8 @@ func Reflect(g *Guest) error {
 
 // Echo is a host in the smallest sense: it answers ARP requests and pings for
 // Addr, and neighbour solicitations and pings where Addr is IPv6. Everything
-// else it takes and ignores.
+// else it takes and ignores: fragments, extension headers, and whatever is cut,
+// damaged, or from nobody who can be answered.
 func Echo(g *Guest) error {
 	for {
 		f, err := g.Receive()
@@ -80,6 +81,7 @@ const (
 	protoICMP   = 1
 	protoICMPv6 = 58
 	ip6Header   = 40
+	hopLimit    = 64 // of what it sends
 
 	echoRequest   = 8
 	echoReply     = 0
@@ -143,12 +145,18 @@ func (g *Guest) answerPing(f []byte) bool {
 		return false
 	}
 	icmp := p[head:total]
-	if icmp[0] != echoRequest || checksum(0, icmp) != 0 {
+	if icmp[0] != echoRequest || checksum(0, p[:head]) != 0 || checksum(0, icmp) != 0 {
 		return false
+	}
+	if from := [4]byte(p[12:16]); from == me || from[0] == 0 || from[0] == 127 || from[0] >= 224 {
+		return false // nobody who can be answered [RFC 1122, 3.2.1.3]
 	}
 	turn(f, g.MAC)
 	copy(p[16:20], p[12:16])
 	copy(p[12:16], me[:])
+	p[8] = hopLimit
+	binary.BigEndian.PutUint16(p[10:], 0)
+	binary.BigEndian.PutUint16(p[10:], checksum(0, p[:head]))
 	icmp[0] = echoReply
 	binary.BigEndian.PutUint16(icmp[2:], 0)
 	binary.BigEndian.PutUint16(icmp[2:], checksum(0, icmp))
@@ -166,14 +174,18 @@ func (g *Guest) answerIPv6(f []byte) bool {
 		return false
 	}
 	icmp := p[ip6Header : ip6Header+n]
-	me := g.Addr.As16()
-	if checksum(pseudo6(p, n), icmp) != 0 {
+	me, from, to := g.Addr.As16(), [16]byte(p[8:24]), [16]byte(p[24:40])
+	if checksum(pseudo6(p, n), icmp) != 0 || from == me || from == [16]byte{} || from[0] == 0xff {
 		return false
 	}
 	switch {
-	case icmp[0] == echoRequest6 && bytes.Equal(p[24:40], me[:]):
+	case icmp[0] == echoRequest6 && to == me:
 		icmp[0] = echoReply6
-	case icmp[0] == solicitation && n >= 24 && bytes.Equal(icmp[8:24], me[:]) && !bytes.Equal(p[8:24], make([]byte, 16)):
+		p[7] = hopLimit
+	case icmp[0] == solicitation && n >= 24 && [16]byte(icmp[8:24]) == me && (to == me || to == solicitedNode(me)):
+		if p[7] != 255 || icmp[1] != 0 { // from beyond the link [RFC 4861, 7.1.1]
+			return false
+		}
 		if n < 32 || icmp[24] != 1 || icmp[25] != 1 { // source link-layer address, to be turned into the target's
 			return false
 		}
@@ -181,7 +193,6 @@ func (g *Guest) answerIPv6(f []byte) bool {
 		icmp[4] = 0x60 // solicited, override
 		icmp[24] = 2
 		copy(icmp[26:32], g.MAC[:])
-		p[7] = 255
 	default:
 		return false
 	}
@@ -191,6 +202,12 @@ func (g *Guest) answerIPv6(f []byte) bool {
 	binary.BigEndian.PutUint16(icmp[2:], 0)
 	binary.BigEndian.PutUint16(icmp[2:], checksum(pseudo6(p, n), icmp))
 	return true
+}
+
+// solicitedNode is the group that a host of that address listens to [RFC 4291,
+// 2.7.1].
+func solicitedNode(a [16]byte) [16]byte {
+	return [16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff, 13: a[13], 14: a[14], 15: a[15]}
 }
 
 // pseudo6 is the sum of the IPv6 pseudo-header of an ICMPv6 message of n bytes.
