@@ -3,6 +3,9 @@ package vm
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+
+	"ringside/syscall"
 )
 
 // Sink takes every frame and does nothing with it.
@@ -27,6 +30,15 @@ func Slow(d Time) Program {
 	}
 }
 
+// offer is Send of a frame that may be lost: a host without memory for it does not
+// end the guest.
+func (g *Guest) offer(f []byte) error {
+	if err := g.Send(f); !errors.Is(err, syscall.ENOMEM) {
+		return err
+	}
+	return nil
+}
+
 // Reflect sends every frame back with source and destination exchanged. Frames
 // for a group are taken and not sent back, and neither are frames of its own
 // that come round again.
@@ -41,7 +53,7 @@ func Reflect(g *Guest) error {
 			continue
 		}
 		turn(f, g.MAC)
-		if err := g.Send(f); err != nil {
+		if err := g.offer(f); err != nil {
 			return err
 		}
 	}
@@ -61,7 +73,7 @@ func Echo(g *Guest) error {
 		if !g.answer(f) {
 			continue
 		}
-		if err := g.Send(f); err != nil {
+		if err := g.offer(f); err != nil {
 			return err
 		}
 	}
