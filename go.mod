@@ -3,7 +3,6 @@ module ringside
 go 1.26.3
 
 require (
-	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/google/gopacket v1.1.19
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.9
