@@ -546,13 +546,12 @@ func (w *replayWire) close() {
 // A pacer turns a capture's times into the wire's, without drift: every time is
 // reckoned from the beginning, never from the frame before.
 type pacer struct {
-	start   sim.Time // of the present file on the wire
-	first   int64    // its first stamp, ns
-	timed   bool     // first is set
-	latest  sim.Time // of the frames so far
-	frames  uint64   // at a constant rate: sent so far
-	bits    uint64
-	elapsed int64 // ns within the file
+	start  sim.Time // of the present file on the wire
+	first  int64    // its first stamp, ns
+	timed  bool     // first is set
+	latest sim.Time // of the frames so far
+	frames uint64   // at a constant rate: sent so far
+	bits   uint64
 }
 
 // between is the pause before a file that follows another.

@@ -19,11 +19,6 @@ import (
 // sink is a program that takes every frame and does nothing with it.
 var sink = kerneltest.Read(func(*syscall.Task, []byte) {})
 
-// slow is one that works for the span d on each.
-func slow(d sim.Time) func(*syscall.Task) error {
-	return kerneltest.Read(func(t *syscall.Task, _ []byte) { t.Compute(d) })
-}
-
 // deaf is one that never reads.
 func deaf(t *syscall.Task) error {
 	t.Nanosleep(sim.Never)

@@ -2,7 +2,6 @@ package nic_test
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"testing"
 
@@ -297,6 +296,6 @@ func route(t *testing.T, d *nictest.Driver) map[int][]byte {
 		q := int(slowToeplitz(nictest.Key, f[26:38])&127) % len(d.Rx)
 		found[q] = f
 	}
-	require.Len(t, found, len(d.Rx), fmt.Sprint("flows for every queue"))
+	require.Len(t, found, len(d.Rx), "flows for every queue")
 	return found
 }
