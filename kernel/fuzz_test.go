@@ -123,10 +123,7 @@ func FuzzFrames(f *testing.F) {
 	for i, frames := range captured(f, 12) {
 		f.Add(uint16(i*2311), scripted(frames, i%4))
 	}
-	var talk [][]byte
-	for _, frame := range conversation(f) {
-		talk = append(talk, frame)
-	}
+	talk := conversation(f)
 	f.Add(uint16(0), scripted(talk, 1))
 	f.Add(uint16(1<<13), scripted(talk, 0))
 	f.Fuzz(func(t *testing.T, shape uint16, data []byte) {

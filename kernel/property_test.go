@@ -94,7 +94,6 @@ func (s *scenario) run(t testing.TB, sink *kerneltest.Fates) *kerneltest.Rig {
 	r := kerneltest.New(t, c)
 	for i, kind := range s.guests {
 		g := vm.Config{Name: fmt.Sprint(kind, i), MAC: kerneltest.Station(i), Addr: netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})}
-		program := g.Main
 		switch kind {
 		case "sink":
 			g.Program = vm.Sink
@@ -107,7 +106,8 @@ func (s *scenario) run(t testing.TB, sink *kerneltest.Fates) *kerneltest.Rig {
 		case "batch":
 			g.Program, g.Batch = vm.Slow(s.works[i]), 5
 		}
-		if program = g.Main; kind == "deaf" {
+		program := g.Main
+		if kind == "deaf" {
 			program = deaf
 		}
 		require.NoError(t, r.Spawn(kernel.Process{
