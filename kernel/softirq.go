@@ -19,7 +19,7 @@ const (
 type SoftnetStat struct {
 	CPU         int    `json:"cpu"`
 	Processed   uint64 `json:"processed"`    // frames
-	TimeSqueeze uint64 `json:"time_squeeze"` // times net_rx_action gave up with work left
+	TimeSqueeze uint64 `json:"time_squeeze"` // times net_rx_action was out of budget or time
 }
 
 // softirq is one CPU's softnet_data and where it stands in its work: in
@@ -36,7 +36,9 @@ type softirq struct {
 	deadline sim.Time
 
 	polling  *napi
-	pollList []*napi
+	pollList []*napi // scheduled: for the next net_rx_action
+	list     []*napi // of the present one
+	repoll   []*napi // had more than their weight: for the next one, at its end
 	stat     SoftnetStat
 }
 
@@ -64,12 +66,15 @@ func (c *CPU) softirqPiece() {
 		s.action, s.budget, s.deadline = true, netdevBudget, c.clock.Now()+netdevBudgetT
 	}
 	if s.polling == nil {
-		if len(s.pollList) == 0 {
-			s.endAction(c, false)
+		if len(s.list) == 0 && len(s.repoll) == 0 {
+			s.list, s.pollList = s.pollList, s.list
+		}
+		if len(s.list) == 0 {
+			s.endAction(c)
 			return
 		}
-		s.polling = s.pollList[0]
-		s.pollList = s.pollList[:copy(s.pollList, s.pollList[1:])]
+		s.polling = s.list[0]
+		s.list = s.list[:copy(s.list, s.list[1:])]
 		s.polling.begin(c)
 	}
 	n := s.polling
@@ -81,20 +86,22 @@ func (c *CPU) softirqPiece() {
 	s.budget -= n.work
 	s.stat.Processed += uint64(n.work)
 	if n.finish(c) {
-		s.pollList = append(s.pollList, n)
+		s.repoll = append(s.repoll, n)
 	}
-	if len(s.pollList) > 0 && (s.budget <= 0 || c.clock.Now() >= s.deadline) {
+	if s.budget <= 0 || c.clock.Now() >= s.deadline {
 		s.stat.TimeSqueeze++
-		s.endAction(c, true)
+		s.endAction(c)
 	}
 }
 
 // endAction leaves net_rx_action. With work left, softirqs go on for a while,
 // but not for ever and not when a task waits: then ksoftirqd must compete for
 // the CPU like everybody else. It has the CPU in slices like everybody else, too.
-func (s *softirq) endAction(c *CPU, left bool) {
+func (s *softirq) endAction(c *CPU) {
 	s.action = false
-	if !left {
+	s.list = append(append(s.list, s.pollList...), s.repoll...)
+	s.pollList, s.list, s.repoll = s.list, s.pollList[:0], s.repoll[:0]
+	if len(s.pollList) == 0 {
 		s.inline = false
 		return
 	}
