@@ -35,7 +35,7 @@ const (
 	rxBufferSize  = 3072
 	rxHeadroom    = 64 // least room in front of a frame, NET_SKB_PAD
 	rxColours     = 8  // frames begin at so many different lines of their pages
-	rxRefill      = 16 // IGB_RX_BUFFER_WRITE: refill in bundles, one doorbell each
+	rxRefill      = 16 // IGB_RX_BUFFER_WRITE: refill in bundles, one doorbell each, and the rest after the poll
 	rxBlockOrder  = 1  // two pages, used in turn
 	txRingSize    = 256
 	txQueueLength = 1000             // of the queue before the device
@@ -50,7 +50,6 @@ type rxQueue struct {
 	buffers     []rxBuffer
 	nextToClean int
 	nextToUse   int
-	bundle      int  // cleaned descriptors that are worth a refill
 	starved     bool // on the kernel's list of queues without buffers
 	cleaned     int  // done since the last refill
 	partial     *skb // frame whose last descriptor has not come yet
@@ -154,7 +153,7 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	q.nextToClean = ntc
 	q.cleaned += int(descs)
 	d.harvested(c, list[:n], frags, recycled)
-	if q.cleaned >= q.bundle {
+	if q.cleaned >= rxRefill {
 		d.refill(c, q)
 	}
 	return n

@@ -70,6 +70,9 @@ func (n *napi) piece(c *CPU) bool {
 
 // finish ends a poll and says whether the instance wants another one.
 func (n *napi) finish(c *CPU) bool {
+	if q := n.drv.rx[n.index]; q.cleaned > 0 {
+		n.drv.refill(c, q)
+	}
 	if n.work == napiWeight || n.missed {
 		n.missed = false
 		n.state = napiScheduled

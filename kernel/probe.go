@@ -108,7 +108,7 @@ func (d *driver) probe(cfg NICConfig) error {
 }
 
 func (d *driver) setUpRx(i int, cfg NICConfig) error {
-	q := &rxQueue{index: i, size: cfg.Ring, bundle: min(rxRefill, cfg.Ring/2), buffers: make([]rxBuffer, cfg.Ring)}
+	q := &rxQueue{index: i, size: cfg.Ring, buffers: make([]rxBuffer, cfg.Ring)}
 	var err error
 	if q.base, q.ring, err = d.k.allocRing(cfg.Ring); err != nil {
 		return err
