@@ -3,10 +3,12 @@ package gate
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"os"
 	"strings"
 
@@ -39,6 +41,7 @@ type Outcome struct {
 	Bill     []byte // JSON: every count of every account
 	Captures string // hash of the staged capture; "" if nobody watched
 	Sights   uint64 // frames in that capture
+	Journeys string // hash of every step of every frame; "" if nobody watched
 	Err      string
 	Dropped  map[string]uint64
 	InFlight uint64
@@ -46,15 +49,15 @@ type Outcome struct {
 	Timers   []string // names by number minus one
 }
 
-// Run plays the scenario once. With watched, a staged capture is written on the
-// way, which must not change anything else.
+// Run plays the scenario once. With watched, a staged capture is written and
+// every frame followed, which must not change anything else.
 func Run(s Scenario, label string, watched bool) *Outcome {
 	o := &Outcome{Label: label, Scenario: s.Name}
 	cfg := s.Machine()
 	digest := sha256.New()
-	var sink *staged.Writer
+	var sink *watcher
 	if watched {
-		sink = staged.New(digest, staged.Options{Application: "gate", LinkBPS: cfg.LinkBPS})
+		sink = &watcher{staged.New(digest, staged.Options{Application: "gate", LinkBPS: cfg.LinkBPS}), sha256.New()}
 		cfg.Sink = sink
 	}
 	rep, h, err := s.play(cfg, o)
@@ -67,6 +70,7 @@ func Run(s Scenario, label string, watched bool) *Outcome {
 			o.Err = err.Error()
 		}
 		o.Captures, o.Sights = fmt.Sprintf("sha256:%x", digest.Sum(nil)), sink.Packets()
+		o.Journeys = fmt.Sprintf("sha256:%x", sink.steps.Sum(nil))
 	}
 	if err != nil {
 		o.Err = err.Error()
@@ -75,6 +79,27 @@ func Run(s Scenario, label string, watched bool) *Outcome {
 	o.Report, o.Bill, o.Dropped = indented(rep), counts(rep.Bill), rep.Conservation.Dropped
 	o.InFlight = rep.Conservation.InFlight
 	return o
+}
+
+// A watcher writes the staged capture and wants the journey of every frame.
+type watcher struct {
+	*staged.Writer
+	steps hash.Hash
+}
+
+func (w *watcher) Watching(uint64) bool { return true }
+
+func (w *watcher) Step(s trace.Step) {
+	var b [56]byte
+	binary.LittleEndian.PutUint64(b[0:], s.ID)
+	binary.LittleEndian.PutUint64(b[8:], uint64(s.At))
+	binary.LittleEndian.PutUint64(b[16:], uint64(s.CPU)<<32|uint64(s.Step))
+	binary.LittleEndian.PutUint64(b[24:], s.N)
+	binary.LittleEndian.PutUint64(b[32:], s.Bytes)
+	binary.LittleEndian.PutUint64(b[40:], uint64(len(s.Note)))
+	binary.LittleEndian.PutUint64(b[48:], s.Extra)
+	w.steps.Write(b[:])
+	w.steps.Write([]byte(s.Note))
 }
 
 // counts is a bill without the book, which is the scenario's own.
@@ -169,6 +194,9 @@ func Compare(a, b *Outcome) string {
 	}
 	if a.Captures != b.Captures && a.Captures != "" && b.Captures != "" {
 		say("staged captures differ: %d and %d frames\n  %s\n  %s", a.Sights, b.Sights, a.Captures, b.Captures)
+	}
+	if a.Journeys != b.Journeys && a.Journeys != "" && b.Journeys != "" {
+		say("journeys differ:\n  %s\n  %s", a.Journeys, b.Journeys)
 	}
 	if d == nil {
 		return ""
