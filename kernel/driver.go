@@ -195,15 +195,18 @@ func (d *driver) reuse(buf *rxBuffer) bool {
 // tries again.
 func (d *driver) refill(c *CPU, q *rxQueue) {
 	allocated, was := uint64(0), q.nextToUse
+refill:
 	for q.cleaned > 0 {
 		buf := &q.buffers[q.nextToUse]
 		if !buf.ready {
 			block, err := d.k.mem.Alloc(rxBlockOrder)
-			if err != nil {
-				break
+			switch {
+			case err == nil:
+				*buf = rxBuffer{block: block, ready: true}
+				allocated++
+			case !q.moveUp():
+				break refill
 			}
-			*buf = rxBuffer{block: block, ready: true}
-			allocated++
 		}
 		buf.addr = buf.place(q.nextToUse)
 		q.desc(q.nextToUse).Give(uint64(buf.addr))
@@ -230,6 +233,22 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 	}
 	c.shared(cost.IgbAllocRxBuffers, 1, fmt1(c, "RDT = %d", q.nextToUse))
 	d.write(c, nic.RDT(q.index), uint32(q.nextToUse))
+}
+
+// moveUp gives the descriptor at next_to_use the buffer of a later one that was
+// cleaned, and says whether there was one. Linux need not look for it: there a
+// recycled page goes to next_to_alloc, so the pages that are left come first.
+func (q *rxQueue) moveUp() bool {
+	for i, at := 0, q.nextToUse; i < q.cleaned; i++ {
+		if at++; at == q.size {
+			at = 0
+		}
+		if b := &q.buffers[at]; b.ready {
+			q.buffers[q.nextToUse], *b = *b, rxBuffer{}
+			return true
+		}
+	}
+	return false
 }
 
 // empty says that the device has no descriptor of the queue.
@@ -388,7 +407,7 @@ func (d *driver) stalled() (found []string) {
 			found = append(found, fmt.Sprintf("%s: queue %d: descriptor %d is done, NAPI is %v", d.name, i, q.nextToClean, n.state))
 		}
 		if q.empty() {
-			found = append(found, fmt.Sprintf("%s: queue %d: no memory for a receive buffer, and the frames that have it all are not read: give the host more memory, or its taps shorter queues", d.name, i))
+			found = append(found, fmt.Sprintf("%s: queue %d: no memory for a receive buffer: other rings have it, and frames that nobody reads; give the host more", d.name, i))
 		}
 	}
 	return found
