@@ -239,3 +239,38 @@ func TestScenariosBalanceAtEveryEvent(t *testing.T) {
 		assert.Zero(t, r.Balance().InFlight)
 	}
 }
+
+// Hosts with hardly any memory: rings starve, guests are refused, and still every
+// frame has its fate and the run comes to its rest. One queue: several could take
+// the last page from each other for good.
+func TestScenariosWithLittleMemory(t *testing.T) {
+	starved, tried := 0, 0
+	for seed := range uint64(300) {
+		s := draw(3000 + seed)
+		c := &s.config
+		for i := range s.guests {
+			if s.guests[i] == "deaf" {
+				s.guests[i] = "slow"
+			}
+		}
+		blocks := 1 + int(seed)%40
+		c.NIC.Queues = 1
+		c.RAM = (4*c.NIC.Queues + 2*blocks) * mem.PageSize
+		r, err := kerneltest.Boot(*c)
+		if err != nil {
+			require.ErrorIs(t, err, mem.ErrNoMemory)
+			continue
+		}
+		r.Close()
+		r = s.run(t, nil)
+		b := r.Balance()
+		require.EqualValues(t, len(s.frames), b.In, "seed %d", seed)
+		require.Zero(t, b.InFlight, "seed %d", seed)
+		tried++
+		if counts(r, cost.IgbWatchdogTask) > 0 {
+			starved++
+		}
+	}
+	t.Logf("%d hosts, %d starved", tried, starved)
+	assert.Positive(t, starved)
+}
