@@ -36,7 +36,7 @@ and 1,024 ports; a flood to 64 guests; the start of 1,000 guests.`,
 		Example: `  ringside bench
   ringside bench --match native --rounds 31
   ringside bench --json > bench.json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if rounds < 1 || rounds > 1000 {
 				return usagef("--rounds %d: from 1 to 1000 are possible, as in --rounds 11", rounds)

@@ -120,6 +120,7 @@ func TestWrongUsageIsToldWhatIsRight(t *testing.T) {
 		{"book unit linux-xeon", "shows one book at a time"},
 		{"book --text", "name it, as in ringside book linux-xeon --text"},
 		{"version now", "takes no arguments, and was given now"},
+		{"bench extra", "ringside bench takes no arguments, and was given extra"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			code, out, errs := call(t, strings.Fields(c.args)...)
