@@ -5,7 +5,7 @@ package main
 import "os"
 
 // stopSignals end a run; what it has half written is undone.
-var stopSignals = []os.Signal{os.Interrupt}
+func stopSignals() []os.Signal { return []os.Signal{os.Interrupt} }
 
 // terminalColumns knows no terminal here.
 func terminalColumns(*os.File) int { return 0 }

@@ -7,7 +7,7 @@ import (
 )
 
 // stopSignals end a run; what it has half written is undone.
-var stopSignals = []os.Signal{os.Interrupt, windows.SIGTERM}
+func stopSignals() []os.Signal { return []os.Signal{os.Interrupt, windows.SIGTERM} }
 
 // terminalColumns is the width of the console f, 0 if it is none.
 func terminalColumns(f *os.File) int {
