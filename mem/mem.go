@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
+	"slices"
 )
 
 // An Addr is a physical address: what a descriptor holds and a DMA engine puts
@@ -78,29 +80,85 @@ func (m *Memory) PutUint64(a Addr, v uint64) bool {
 }
 
 // Alloc takes a block of 2^order neighbouring pages, aligned to its size, with
-// one holder. Its bytes are whatever they were. Blocks of different orders do
-// not split or merge: a freed block serves its own order again. Without room it
-// returns ErrNoMemory.
+// one holder. Its bytes are whatever they were. A freed block serves its own
+// order again; only when memory is short are larger free blocks split and free
+// neighbours merged. Without room it returns ErrNoMemory.
 func (m *Memory) Alloc(order int) (Addr, error) {
 	if order < 0 || order > maxOrder {
 		return 0, fmt.Errorf("%w: a block of order %d; the largest is %d", ErrNoMemory, order, maxOrder)
 	}
 	size := uint32(1) << order
-	if n := len(m.free[order]); n > 0 {
-		p := m.free[order][n-1]
-		m.free[order] = m.free[order][:n-1]
-		m.refs[p] = 1
-		m.inUse += int(size)
-		return Addr(p) * PageSize, nil
-	}
-	p := (m.top + size - 1) &^ (size - 1)
-	if uint64(p)+uint64(size) > uint64(len(m.refs)) {
+	if len(m.free[order]) == 0 && !m.fresh(order) && !m.split(order) && !m.merge(order) {
 		return 0, fmt.Errorf("%w: %d pages wanted, %d of %d in use", ErrNoMemory, size, m.inUse, len(m.refs))
 	}
-	m.top = p + size
+	list := m.free[order]
+	p := list[len(list)-1]
+	m.free[order] = list[:len(list)-1]
 	m.refs[p], m.order[p] = 1, uint8(order)
 	m.inUse += int(size)
 	return Addr(p) * PageSize, nil
+}
+
+// fresh puts a block that was never given out on the free list, if there is one.
+// Pages that are skipped for its alignment go on the lists of smaller blocks.
+func (m *Memory) fresh(order int) bool {
+	size := uint64(1) << order
+	p := (uint64(m.top) + size - 1) &^ (size - 1)
+	if p+size > uint64(len(m.refs)) {
+		return false
+	}
+	for uint64(m.top) < p {
+		o := bits.TrailingZeros32(m.top)
+		m.free[o] = append(m.free[o], m.top)
+		m.top += 1 << o
+	}
+	m.free[order] = append(m.free[order], m.top)
+	m.top += uint32(size)
+	return true
+}
+
+// split halves the smallest larger free block until one of the order is free.
+func (m *Memory) split(order int) bool {
+	for o := order + 1; o <= maxOrder; o++ {
+		n := len(m.free[o])
+		if n == 0 {
+			continue
+		}
+		p := m.free[o][n-1]
+		m.free[o] = m.free[o][:n-1]
+		for o--; o >= order; o-- {
+			m.free[o] = append(m.free[o], p+1<<o)
+		}
+		m.free[order] = append(m.free[order], p)
+		return true
+	}
+	return false
+}
+
+// merge makes free blocks of the order out of free neighbours of the orders
+// below it and says whether there were any. It looks at all of them, so it is
+// for the rare moment at which nothing else is left.
+func (m *Memory) merge(order int) bool {
+	for pages := uint32(len(m.refs)); m.top < pages; { // what was never given out is free, too
+		o := min(bits.TrailingZeros32(m.top), bits.Len32(pages-m.top)-1, maxOrder)
+		m.free[o] = append(m.free[o], m.top)
+		m.top += 1 << o
+	}
+	for o := range order {
+		list := m.free[o]
+		slices.Sort(list)
+		kept := list[:0]
+		for i := 0; i < len(list); i++ {
+			if i+1 < len(list) && list[i]>>o&1 == 0 && list[i+1] == list[i]+1<<o {
+				m.free[o+1] = append(m.free[o+1], list[i])
+				i++
+				continue
+			}
+			kept = append(kept, list[i])
+		}
+		m.free[o] = kept
+	}
+	return len(m.free[order]) > 0
 }
 
 // Order is the order of the smallest block that holds n bytes. Where no block is
