@@ -117,7 +117,7 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	for n < len(list) {
 		desc := q.desc(ntc)
 		status := desc.Status()
-		if status&nic.RxDD == 0 {
+		if status&nic.RxDD == 0 || !c.reached(tags[ntc].Done) {
 			break
 		}
 		buf := &q.buffers[ntc]

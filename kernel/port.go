@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"fmt"
+
 	"ringside/bridge"
 	"ringside/cost"
 	"ringside/sim"
@@ -154,6 +156,9 @@ func (k *Kernel) begin(c *CPU, s *skb) {
 // it.
 func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb, now sim.Time) {
 	k.flow.ToVMs++
+	if now < s.arrived {
+		k.eng.Fail(fmt.Errorf("frame %d is in %s at %v and came in at %v", s.id, t.name, now, s.arrived))
+	}
 	k.Latency.Record(now - s.arrived)
 	k.hash.Add(trace.Record{At: now, Kind: trace.Delivered, Who: uint32(t.port), A: s.id, B: s.fate()})
 	if c.watched {

@@ -198,13 +198,14 @@ func (n *NIC) finish(b *burst) {
 			status |= RxEOP
 		}
 		writeBack(desc, p.v, uint64(chunk), status)
+		q.tags[q.head].Done = d.done
 		last, q.head = q.head, q.next(q.head)
 	}
 	n.irq.raise(q.bit, d.done)
 	if p.written < p.size {
 		return // more when the driver gives more
 	}
-	q.tags[last] = Tag{p.id, p.arrived}
+	q.tags[last] = Tag{p.id, p.arrived, d.done}
 	q.written++
 	n.written++
 	if n.sink != nil {

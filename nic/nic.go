@@ -207,7 +207,9 @@ func (n *NIC) abort(now sim.Time) {
 // DD.
 func (n *NIC) RxTag(queue int, index uint32) Tag { return n.rx[queue].tags[index] }
 
-// RxTags is RxTag of every descriptor of the queue, by index; for reading only.
+// RxTags is RxTag of every descriptor of the queue, by index; for reading only. A
+// CPU whose time is before a descriptor's Done cannot know that it has DD: another
+// CPU, which is ahead, has let the device catch up.
 func (n *NIC) RxTags(queue int) []Tag { return n.rx[queue].tags }
 
 // SetTxTag says what is known of the frame whose last descriptor, the one with

@@ -134,7 +134,7 @@ func TestAFrameReachesMemoryAtItsTime(t *testing.T) {
 	d.Now = firstRx
 	got := d.Harvest(0)
 	require.Len(t, got, 1)
-	assert.Equal(t, nic.Tag{ID: 7, Arrived: wire60}, got[0].Tag)
+	assert.Equal(t, nic.Tag{ID: 7, Arrived: wire60, Done: firstRx}, got[0].Tag)
 	assert.Equal(t, f.Data, got[0].Data)
 	assert.EqualValues(t, nic.RxDD|nic.RxEOP, got[0].Status)
 	assert.Zero(t, d.NIC.InFlight())

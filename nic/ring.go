@@ -11,6 +11,7 @@ import (
 type Tag struct {
 	ID      uint64
 	Arrived sim.Time // the last bit came in, for a received frame
+	Done    sim.Time // the descriptor was written back; every descriptor of a frame has it
 }
 
 // A ring is a descriptor ring in host memory with the registers that place it

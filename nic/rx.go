@@ -133,7 +133,7 @@ func (n *NIC) straight(now sim.Time, b *burst) bool {
 			n.settle(done)
 		}
 		writeBack(d, v, size, RxDD|RxEOP)
-		q.tags[q.head] = Tag{id, at}
+		q.tags[q.head] = Tag{id, at, done}
 		q.head = q.next(q.head)
 		q.written++
 		if q.bit&^n.irq.eicr != 0 {
