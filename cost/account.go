@@ -39,6 +39,11 @@ func NewAccount(name string, book *Book, device bool) *Account {
 	return a
 }
 
+// Blank is an account with the same prices and nothing on it.
+func (a *Account) Blank() *Account {
+	return &Account{each: a.each, perByte: a.perByte, name: a.name, device: a.device}
+}
+
 // Charge puts n times the step s on the account.
 func (a *Account) Charge(s Step, n uint64) {
 	a.lines[s].Count += n

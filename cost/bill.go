@@ -69,9 +69,9 @@ var entries = [NumStages][]Step{
 	NAPI:    {NapiGroReceive, IgbCleanTxIrq},
 	Stack:   {NetifReceiveSkbCore},
 	Bridge:  {BrHandleFrame, IPOutput},
-	Tap:     {TunNetXmit, TunGetUser},
-	Syscall: {TunRingRecv, TunGetUser},
-	VM:      {TunRingRecv, TunGetUser},
+	Tap:     {TunNetXmit}, // and what guests write, as Syscall and VM have it, too
+	Syscall: {TunRingRecv},
+	VM:      {TunRingRecv},
 }
 
 // entered is how many frames came into a stage, by the steps they took.

@@ -26,7 +26,7 @@ const BookSchema = "ringside.book/1"
 // bits last as long as virtual time does.
 const (
 	maxBookBytes  = 256 << 10
-	minHz, maxHz  = 1_000_000, 100_000_000_000
+	minHz, maxHz  = 1_000_000, 10_000_000_000
 	maxValueChars = 32
 	maxEachPs     = 1_000_000_000 // 1 ms
 	maxPerBytePs  = 1_000_000     // 1 us
@@ -401,7 +401,7 @@ func (r *reader) clock(f field) {
 	}
 	hz, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil || hz < minHz || hz > maxHz {
-		r.fail(f.line, "clock_hz: %s is out of range: from 1 MHz (1000000) to 100 GHz (100000000000)", quote(s))
+		r.fail(f.line, "clock_hz: %s is out of range: from 1 MHz (1000000) to 10 GHz (10000000000)", quote(s))
 		return
 	}
 	r.book.Hz = hz

@@ -240,8 +240,8 @@ func (k *Kernel) Check() error {
 // Close ends the guests' programs and the host stack's goroutines.
 func (k *Kernel) Close() {
 	for _, t := range k.tasks {
-		if !t.done {
-			t.kill()
+		if !t.done && !t.kill() {
+			k.eng.Fail(fmt.Errorf("%s: program does not end: it recovers from whatever unwinds it", t.Name))
 		}
 	}
 	k.tasks = nil

@@ -28,9 +28,10 @@ import (
 // port. It is the only file that speaks gVisor.
 //
 // What keeps it a function of its input: its clock is the event loop, its chance
-// is seeded, and no socket is open on it, so gVisor's TCP processors, the only
-// goroutines it has, have nothing to do: every answer is given in the call that
-// brings the question. IGMP and MLD are off, since gVisor walks a Go map to
+// is seeded, and no socket is open on it, so gVisor's TCP processors have nothing
+// to do: every answer is given in the call that brings the question. One goroutine
+// more can start: with over 64 neighbours unresolved gVisor gives the oldest up in
+// one; it sends nothing, and could not. IGMP and MLD are off, since gVisor walks a Go map to
 // report groups; so is duplicate address detection, so a host that nobody talks
 // to says nothing.
 type hostStack struct {
@@ -166,6 +167,9 @@ func (l *hostLink) deliver(s *skb) {
 // WritePackets takes what the stack sends: one skb a packet.
 func (l *hostLink) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	k, c := l.h.k, l.h.cpu
+	if c == nil { // not in a call of ours: a goroutine of gVisor's may not send
+		return 0, &tcpip.ErrAborted{}
+	}
 	n := 0
 	for _, pkt := range pkts.AsSlice() {
 		s, err := k.allocSKB(pkt.Size())

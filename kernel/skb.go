@@ -27,6 +27,7 @@ type skb struct {
 	block   mem.Addr // that holds it
 	length  int32    // data and frags together
 	holders int32
+	putBy   int32 // CPU that put it on a tap's ring
 	queue   int32 // receive queue, -1 for frames that begin here
 	nfrags  int32
 	frags   *[maxFrags]frag // nil until a frame needs it

@@ -34,7 +34,6 @@ type tap struct {
 	opened  bool
 	waiting *task // sleeps until a frame comes
 	wants   syscall.Events
-	last    *CPU // that put a frame here, and would have woken the reader
 
 	stat TapStat
 }
@@ -74,10 +73,10 @@ func (t *tap) xmit(c *CPU, s *skb) {
 		return
 	}
 	*sl = slot{s, now}
+	s.putBy = int32(c.id)
 	if t.tail++; t.tail == t.size {
 		t.tail = 0
 	}
-	t.last = c
 	if c.watched {
 		c.k.show(c, s, sight{point: trace.Tap, port: int32(t.port), vm: t.vm})
 	}
@@ -164,15 +163,20 @@ func (t *tap) Write(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errn
 	}
 	s, err := t.k.allocSKB(n)
 	if err != nil {
+		c.acct.Charge(cost.TunGetUser, 1)
 		return 0, syscall.ENOMEM
 	}
 	s.id, s.arrived, s.queue = t.k.newID(), c.clock.Now(), -1
 	c.one(cost.TunGetUser, s)
 	c.one(cost.TunBuildSkb, s)
 	errno := t.copyIn(st, &cur, s)
-	if errno != syscall.OK {
+	if errno != syscall.OK { // it was never a frame
+		c.acct.Charge(cost.KfreeSkb, 1)
 		t.k.release(s)
 		return 0, errno
+	}
+	for _, stage := range [...]cost.Stage{cost.Tap, cost.Syscall, cost.VM} {
+		c.acct.Frames(stage, 1)
 	}
 	t.stat.TxFrames++
 	t.stat.TxBytes += uint64(n)
@@ -213,7 +217,7 @@ func (t *tap) Wait(st *syscall.Task, want syscall.Events) {
 	w := taskOf(st)
 	if t.ring != nil {
 		if sl := &t.ring[t.head]; sl.s != nil && want&syscall.PollIn != 0 {
-			w.wakeAt, w.waker = sl.at, t.last
+			w.wakeAt, w.waker = sl.at, t.k.cpus[sl.s.putBy]
 			return
 		}
 	}

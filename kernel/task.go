@@ -14,17 +14,19 @@ import (
 // inside runTask until it must wait, and goes on there when it was woken.
 type task struct {
 	*syscall.Task
-	cpu    *CPU
-	resume func() (struct{}, bool)
-	stop   func()
-	yield  func(struct{}) bool
-	asleep bool
-	caught sim.Time // the time at which it has let everybody else go first
-	wakeAt sim.Time // when not 0: it sleeps until then, when waker will find it so
-	waker  *CPU
-	killed bool
-	done   bool
-	alarm  *sim.Timer // for timeouts; made when first needed
+	cpu     *CPU
+	resume  func() (struct{}, bool)
+	stop    func()
+	yield   func(struct{}) bool
+	asleep  bool
+	caught  sim.Time // the time at which it has let everybody else go first
+	wakeAt  sim.Time // when not 0: it sleeps until then, when waker will find it so
+	waker   *CPU
+	killed  bool
+	refused int // times the program recovered from being killed
+	started bool
+	done    bool
+	alarm   *sim.Timer // for timeouts; made when first needed
 }
 
 // killed is what unwinds a program whose machine is switched off.
@@ -86,6 +88,7 @@ func (k *Kernel) Spawn(p Process) error {
 // runTask lets the current task run until it waits.
 func (c *CPU) runTask() {
 	t := c.current
+	t.started = true
 	_, ok := t.resume()
 	if c.watched {
 		c.showBorder(t, c.clock.Now())
@@ -106,7 +109,7 @@ func (c *CPU) runTask() {
 
 // wake makes a sleeping task runnable at the time at.
 func (t *task) wake(at sim.Time) {
-	if !t.asleep {
+	if !t.asleep || t.alarm != nil && t.alarm.At() < at { // its alarm comes first
 		return
 	}
 	t.asleep = false
@@ -127,17 +130,19 @@ type scheduler task
 // each other go first for ever.
 func (s *scheduler) CatchUp(*syscall.Task) bool {
 	t := (*task)(s)
-	now := t.cpu.clock.Now()
-	if now > syscall.EndOfTime {
-		t.cpu.k.eng.Fail(fmt.Errorf("%s: works beyond the end of virtual time, %v", t.Name, syscall.EndOfTime))
+	waited := false
+	for {
+		now := t.cpu.clock.Now()
+		if now > syscall.EndOfTime {
+			t.cpu.k.eng.Fail(fmt.Errorf("%s: works beyond the end of virtual time, %v", t.Name, syscall.EndOfTime))
+			t.pause()
+		}
+		if t.caught == now || t.cpu.k.eng.Next() > now {
+			return waited
+		}
+		t.caught, waited = now, true
 		t.pause()
 	}
-	if t.caught == now || t.cpu.k.eng.Next() > now {
-		return false
-	}
-	t.caught = now
-	t.pause()
-	return true
 }
 
 // Block sleeps until wake.
@@ -161,7 +166,7 @@ func (s *scheduler) Block(*syscall.Task) {
 func (s *scheduler) Preempt(*syscall.Task) {
 	t := (*task)(s)
 	c := t.cpu
-	if c.clock.Now() >= c.sliceEnd && len(c.runq) > 0 || c.irqHome && c.k.eng.Next() <= c.clock.Now() {
+	if t.killed || c.clock.Now() >= c.sliceEnd && len(c.runq) > 0 || c.irqHome && c.k.eng.Next() <= c.clock.Now() {
 		t.pause()
 	}
 }
@@ -219,15 +224,34 @@ func (s *scheduler) WakeAt(_ *syscall.Task, at sim.Time) {
 
 // pause goes back to runTask and returns when the task is resumed.
 func (t *task) pause() {
-	if !t.yield(struct{}{}) || t.killed {
+	if !t.killed {
+		if t.yield(struct{}{}); !t.killed {
+			return
+		}
+	}
+	if t.refused++; t.refused <= maxRefused {
 		panic(killed{})
+	}
+	for { // it will not end: leave it where it is
+		t.yield(struct{}{})
 	}
 }
 
-// kill unwinds the program of a task that has not ended.
-func (t *task) kill() {
+// maxRefused is how often a program may recover from being unwound before it is
+// left alone.
+const maxRefused = 64
+
+// kill unwinds the program of a task that has not ended and says whether it did
+// end. What the program does on its way out touches the machine no more.
+func (t *task) kill() bool {
+	if !t.started {
+		t.stop()
+		return true
+	}
 	t.killed = true
-	t.stop()
+	t.Disconnect()
+	_, alive := t.resume()
+	return !alive
 }
 
 // wakeReader charges the waking CPU and wakes t.

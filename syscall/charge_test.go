@@ -107,7 +107,7 @@ func TestEveryCallIsCharged(t *testing.T) {
 		"write, too long":    {nil, func(t *syscall.Task) { t.Write(0, 0, 1<<20) }, write},
 		"write, not open":    {nil, func(t *syscall.Task) { t.Write(1, 0, 60) }, bare},
 		"write from a bad address": {nil, func(t *syscall.Task) { t.Write(0, memorySize, 60) },
-			with(write, steps{cost.TunGetUser: n(1), cost.TunBuildSkb: n(1), cost.CopyIn: n(1)})},
+			with(write, steps{cost.TunGetUser: n(1), cost.TunBuildSkb: n(1), cost.CopyIn: n(1), cost.KfreeSkb: n(1)})},
 		"poll, ready":          {nil, func(t *syscall.Task) { t.Poll(0, syscall.PollIn, -1) }, with(bare, steps{cost.SysPoll: n(1)})},
 		"poll, asking only":    {nil, func(t *syscall.Task) { t.Poll(0, syscall.PollErr, 0) }, with(bare, steps{cost.SysPoll: n(1)})},
 		"poll, not open":       {nil, func(t *syscall.Task) { t.Poll(1, syscall.PollIn, 0) }, bare},

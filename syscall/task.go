@@ -11,9 +11,10 @@ import (
 // Time is virtual time.
 type Time = sim.Time
 
-// EndOfTime is 53 days: a task that wants to sleep until a later moment sleeps for
-// ever, and one that works beyond it fails the run. So no clock overflows.
-const EndOfTime = sim.Never / 2
+// EndOfTime is 13 days: a task that wants to sleep until a later moment sleeps for
+// ever, and one that works beyond it fails the run. So no clock overflows, not
+// even that of a CPU of 10 GHz, the fastest that a price book may have.
+const EndOfTime = sim.Never / 8
 
 // maxFiles is how many descriptors a task can have open.
 const maxFiles = 16
@@ -76,6 +77,16 @@ func (t *Task) Inherit(name string, flags Flags) (int, Errno) {
 		f.Release(t)
 	}
 	return fd, errno
+}
+
+// Disconnect takes the task off its machine: its descriptors are gone, its calls
+// charge nobody, find nothing, and end in the scheduler's Preempt. It is for a
+// program that is unwound after its machine was switched off.
+func (t *Task) Disconnect() {
+	t.files = [maxFiles]descriptor{}
+	t.host.Account = t.host.Account.Blank()
+	t.host.Contended = new(bool)
+	*t.host.Contended = true
 }
 
 // Disinherit takes Inherit back, of a task that is not to run after all.
@@ -304,10 +315,24 @@ func (t *Task) after(d Time) Time {
 // 0 for work too short to count beyond its beginning. Interrupts and other tasks
 // may take the CPU away meanwhile; d is what the program has of it.
 func (t *Task) Compute(d Time) {
-	t.host.Account.Charge(cost.GuestRun, 1)
+	a := t.host.Account
+	a.Charge(cost.GuestRun, 1)
 	if d > 0 {
 		t.work(t.host.Clock.Cycles(min(d, EndOfTime)))
+		return
 	}
+	// Work too short to count lets nobody in, as long as calls come between.
+	if a.Line(cost.GuestRun).Count%4096 == 0 {
+		t.letIn()
+	}
+}
+
+// letIn gives the CPU to whoever has waited for it.
+func (t *Task) letIn() {
+	if *t.host.Contended {
+		t.preempt()
+	}
+	t.host.Scheduler.Tick(t)
 }
 
 func (t *Task) work(ticks uint64) {
