@@ -3,6 +3,7 @@ package ringside
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"ringside/bridge"
 	"ringside/cost"
@@ -109,6 +110,13 @@ func New(cfg Config) (*Host, error) {
 	return h, nil
 }
 
+// Bounds of a Config.
+const (
+	maxRing  = 32768   // descriptors, what 19 bits of RDLEN hold
+	maxRAM   = 1 << 40 // bytes
+	maxBatch = 1024    // frames, as recvmmsg has it (UIO_MAXIOV)
+)
+
 func (c *Config) defaults() error {
 	if c.Book == nil {
 		b, err := cost.Open("linux-xeon")
@@ -117,6 +125,24 @@ func (c *Config) defaults() error {
 		}
 		c.Book = b
 	}
+	switch {
+	case c.Queues < 0 || c.Queues > nic.MaxQueues:
+		return fmt.Errorf("Config.Queues is %d; 1 to %d are possible", c.Queues, nic.MaxQueues)
+	case c.Ring < 0 || c.Ring > maxRing || c.Ring%8 != 0:
+		return fmt.Errorf("Config.Ring is %d; a multiple of 8 up to %d is possible", c.Ring, maxRing)
+	case c.RAM < 0 || c.RAM > maxRAM:
+		return fmt.Errorf("Config.RAM is %d bytes; up to %d are possible", c.RAM, maxRAM)
+	case c.CPUs < 0 || len(c.VMs) > bridge.MaxPorts-1:
+		return fmt.Errorf("%d CPUs and %d VMs; none can be negative and there is room for %d VMs", c.CPUs, len(c.VMs), bridge.MaxPorts-1)
+	case c.Host.MTU != 0 && (c.Host.MTU < 1280 || c.Host.MTU > 9000):
+		return fmt.Errorf("Config.Host.MTU is %d; 1280 to 9000 are possible", c.Host.MTU)
+	}
+	for _, p := range c.Host.Addresses {
+		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
+			return fmt.Errorf("Config.Host.Addresses has %v, which is no host's address with its prefix, as 192.0.2.1/24 is", p)
+		}
+	}
+	c.VMs = slices.Clone(c.VMs)
 	if c.Wire == nil {
 		c.Wire = unplugged{}
 	}
@@ -146,6 +172,9 @@ func (c *Config) defaults() error {
 		v := &c.VMs[i]
 		if v.Program == nil {
 			return fmt.Errorf("VM %d has no program", i)
+		}
+		if v.Batch < 0 || v.Batch > maxBatch {
+			return fmt.Errorf("VM %d fetches %d frames at once; up to %d are possible", i, v.Batch, maxBatch)
 		}
 		if v.Name == "" {
 			v.Name = fmt.Sprintf("vm%d", i)
