@@ -65,6 +65,10 @@ var ErrEndless = errors.New("frames still go round")
 // ErrNoFrames says that captures have nothing that can go on a wire.
 var ErrNoFrames = errors.New("no frames")
 
+// ErrAllCut says of ErrNoFrames what can be done when the capture cut frames short:
+// Replay.PadTruncated fills them up.
+var ErrAllCut = errors.New("capture with a larger snap length, or fill up what was cut")
+
 // An InputError is a capture that cannot be read or has nothing to replay.
 type InputError struct{ Err error }
 
@@ -292,10 +296,11 @@ func (r *Replay) nothing(w *replayWire) error {
 	if len(why) > 0 {
 		what = "all are left out: " + strings.Join(why, ", ")
 	}
-	if w.skipped[SkipTruncated] > 0 {
-		what += "; capture with a larger snap length, or fill up what was cut (PadTruncated)"
+	err := fmt.Errorf("%s: %w to replay: %s", strings.Join(r.Files, " "), ErrNoFrames, what)
+	if w.skipped[SkipTruncated] > 0 && !r.PadTruncated {
+		err = fmt.Errorf("%w; %w", err, ErrAllCut)
 	}
-	return &InputError{fmt.Errorf("%s: %w to replay: %s", strings.Join(r.Files, " "), ErrNoFrames, what)}
+	return &InputError{err}
 }
 
 // talkative are the n destinations with the most frames, the lower address first
@@ -519,7 +524,7 @@ func (w *replayWire) count(data []byte) {
 
 func (w *replayWire) input() *Input {
 	in := &Input{
-		File: strings.Join(w.r.Files, " "), Frames: w.frames, Bytes: w.bytes,
+		File: strings.Join(w.r.Files, " "), Files: w.r.Files, Frames: w.frames, Bytes: w.bytes,
 		Speed: w.r.Speed.String(), Loops: w.r.Loop, Guest: w.r.Guest,
 		Skipped: w.skipped, Adjusted: w.adjusted, Unmapped: w.unmapped, Groups: w.groups, Mapping: []Mapped{},
 	}

@@ -38,7 +38,8 @@ type Report struct {
 
 // Input is what was replayed.
 type Input struct {
-	File     string            `json:"file"`
+	File     string            `json:"file"`   // all of them, with spaces between
+	Files    []string          `json:"files"`  // one by one
 	Frames   uint64            `json:"frames"` // put on the wire, over all loops
 	Bytes    uint64            `json:"bytes"`
 	Speed    string            `json:"speed"`
