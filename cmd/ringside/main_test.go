@@ -86,6 +86,7 @@ func TestWrongUsageIsToldWhatIsRight(t *testing.T) {
 		{"replay mix.pcap --map 02:00:00:00:00:80=vm0 --map 02:00:00:00:00:80=vm1", "given to vm0 and to vm1; an address has one guest"},
 		{"replay mix.pcap --map 02:00:00:00:00:fe=vm0", "that is the host's own address"},
 		{"replay mix.pcap --addr 192.0.2.1=vm0", "--addr is what --guest echo answers for; these guests run sink"},
+		{"replay mix.pcap --guest echo", "add one, as in --guest echo --addr 192.0.2.1=vm0"},
 		{"replay mix.pcap --guest echo --addr 192.0.2.1=vm9", "there are vm0 to vm3; --vms 10 makes more"},
 		{"replay mix.pcap --guest echo --addr 192.0.2.300=vm0", "is not an IP address like 192.0.2.7"},
 		{"replay mix.pcap --batch 0", "--batch 0: give a whole number from 1 to 1024, as in --batch 32"},
@@ -415,7 +416,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 	require.NoError(t, err)
 	_, piped, _ := callWith(t, context.Background(), gz, "replay", "-", "--json")
 	_, named, _ := call(t, "replay", "ping.pcap", "--json")
-	assert.Equal(t, strings.Replace(named, `"file": "ping.pcap"`, `"file": "-"`, 1), piped)
+	assert.Equal(t, strings.ReplaceAll(named, `"ping.pcap"`, `"-"`), piped)
 }
 
 func TestFramesThatStayHome(t *testing.T) {
@@ -438,6 +439,11 @@ func TestFramesThatStayHome(t *testing.T) {
 	assert.Contains(t, out, `"id": 6`)
 	_, out, _ = call(t, "replay", name)
 	assert.Contains(t, out, "1 frame that the capture cut short")
+
+	require.NoError(t, os.WriteFile(name, cut[:24+16+60], 0o666)) // that frame alone
+	code, _, errs := call(t, "replay", name)
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, "all are left out: 1 TRUNCATED; capture with a larger snap length, or fill up what was cut (--truncated pad)")
 }
 
 func TestBooks(t *testing.T) {

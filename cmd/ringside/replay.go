@@ -159,6 +159,9 @@ func (o *options) ready() error {
 	if len(o.addrs) > 0 && o.guest != "echo" {
 		return usagef("--addr is what --guest echo answers for; these guests run %s", o.guest)
 	}
+	if len(o.addrs) == 0 && o.guest == "echo" {
+		return usagef("--guest echo answers for nothing without an address; add one, as in --guest echo --addr 192.0.2.1=vm0")
+	}
 	r.Guest = o.guest
 	if o.guest == "reflect" {
 		r.Grace = 50 * sim.Millisecond
@@ -187,9 +190,11 @@ reason on the bill:
                   after the first: sent right behind the one in front
   UNTIMED         without a time of its own: sent right behind the one in front
 
-Frames longer than the NIC takes (9.5 KiB) go on the wire and are dropped there,
-with the reason. A file that contradicts itself is refused, and so is one without
-a frame that can go on the wire.
+A frame whose time comes while the one in front of it is still on the link goes
+out right behind it: that is the link's doing, and counts as no change. Frames
+longer than the NIC takes (9.5 KiB) go on the wire and are dropped there, with the
+reason. A file that contradicts itself is refused, and so is one without a frame
+that can go on the wire.
 `
 
 func replayCommand() *cobra.Command {
@@ -201,12 +206,14 @@ func replayCommand() *cobra.Command {
 		Short: "Play captures into the machine and print the bill",
 		Long: `Replay plays captures into the machine, one after another, and prints the bill:
 the journey by stage and operation, the cost as an equation, where every frame
-went, latency, drops. Files are pcap or pcapng, gzip'd or not; - is standard input.
+went, latency with percentiles exact to one part in 64, drops. Files are pcap or
+pcapng, gzip'd or not; - is standard input.
 
 ` + policies + `
-Exit codes: 0 success, 1 the run failed, 2 wrong usage or unreadable input.`,
+Exit codes: 0 success, 1 the run failed, 2 wrong usage or unreadable input, 130
+interrupted.`,
 		Example: `  ringside replay testdata/mix.pcap
-  ringside replay testdata/ping.pcap --vms 2 --guest echo --addr 192.0.2.1=vm0
+  ringside replay testdata/ping.pcap --vms 2 --guest echo --addr 192.0.2.1=vm1
   ringside replay testdata/udp-flood.pcap --speed pps=3000000 --guest slow=2us
   ringside replay testdata/mix.pcap --map 02:00:00:00:00:80=vm0 --vms 1 --book unit
   tcpdump -w - -c 100 | ringside replay - --json --out stages.pcapng`,
@@ -256,11 +263,8 @@ func replay(c *cobra.Command, o *options, out string, quiet bool) error {
 		return stages.Finish(h.Engine.Now())
 	})
 	show.end()
-	switch {
-	case errors.Is(err, ringside.ErrEndless):
-		return fmt.Errorf("%w (--until 3s, --vms 1)", err)
-	case err != nil:
-		return err
+	if err != nil {
+		return advised(err)
 	}
 	if file != nil {
 		if err := file.Commit(); err != nil {
@@ -280,6 +284,17 @@ func replay(c *cobra.Command, o *options, out string, quiet bool) error {
 		fmt.Fprintf(c.OutOrStdout(), "wrote %s: %s on %d interfaces\n", out, report.Count(stages.Packets(), "packet", "packets"), stages.Interfaces())
 	}
 	return nil
+}
+
+// advised is err with the flags that help.
+func advised(err error) error {
+	switch {
+	case errors.Is(err, ringside.ErrEndless):
+		return fmt.Errorf("%w (--until 3s, --vms 1)", err)
+	case errors.Is(err, ringside.ErrAllCut):
+		return fmt.Errorf("%w (--truncated pad)", err)
+	}
+	return err
 }
 
 // openOut begins the capture by stages.

@@ -33,7 +33,7 @@ that waited for instance, has a time below zero.
 
 ` + policies + `
 Exit codes: 0 success, 1 the run failed, 2 wrong usage or unreadable input, or no
-such frame.`,
+such frame, 130 interrupted.`,
 		Example: `  ringside trace testdata/ping.pcap --frame 3
   ringside trace testdata/udp-flood.pcap --frame 500 --speed top --batch 32
   ringside trace testdata/mix.pcap --frame 1 --json`,
@@ -85,7 +85,7 @@ func follow(c *cobra.Command, o *options, frame, loop uint64) error {
 	rep, err := o.replay.Run(o.cfg, nil)
 	show.end()
 	if err != nil {
-		return err
+		return advised(err)
 	}
 	j := w.Journey(o.cfg.Book)
 	switch {
