@@ -135,15 +135,24 @@ func (k *Kernel) setPort(p bridge.Port, d netdev) {
 
 // Open opens /dev/NAME for a task.
 func (k *Kernel) Open(t *syscall.Task, name string) (syscall.File, syscall.Errno) {
-	tp := k.taps[strings.TrimPrefix(name, "/dev/")]
+	tp := k.tapOf(name)
 	switch {
-	case tp == nil || !strings.HasPrefix(name, "/dev/"):
+	case tp == nil:
 		return nil, syscall.ENOENT
 	case tp.opened:
 		return nil, syscall.EBUSY
 	}
 	tp.opened = true
 	return tp, syscall.OK
+}
+
+// tapOf is the tap that a path names, nil if there is none.
+func (k *Kernel) tapOf(path string) *tap {
+	name, ok := strings.CutPrefix(path, "/dev/")
+	if !ok {
+		return nil
+	}
+	return k.taps[name]
 }
 
 // Flow is what became of the frames so far.

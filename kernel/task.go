@@ -60,8 +60,8 @@ func (k *Kernel) Spawn(p Process) error {
 	})
 	for i, dev := range p.Inherit {
 		if _, errno := t.Inherit(dev, syscall.ReadWrite); errno != syscall.OK {
-			for fd := range i {
-				t.Disinherit(fd)
+			for _, dev := range p.Inherit[:i] {
+				k.tapOf(dev).opened = false
 			}
 			return fmt.Errorf("kernel: %s: open %s: %w", name, dev, errno)
 		}

@@ -89,12 +89,6 @@ func (t *Task) Disconnect() {
 	*t.host.Contended = true
 }
 
-// Disinherit takes Inherit back, of a task that is not to run after all.
-func (t *Task) Disinherit(fd int) {
-	t.files[fd].file.Release(t)
-	t.files[fd] = descriptor{}
-}
-
 // install finds a free descriptor for f.
 func (t *Task) install(f File, flags Flags) (int, Errno) {
 	for fd := range t.files {
