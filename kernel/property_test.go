@@ -154,6 +154,7 @@ func (s *scenario) check(t *testing.T) kerneltest.Balance {
 	r := s.run(t, fates)
 	b := r.Balance()
 	require.EqualValues(t, len(s.frames), b.In)
+	require.Empty(t, fates.Early)
 
 	ends := uint64(0)
 	for _, f := range fates.Frames {

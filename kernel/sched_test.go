@@ -122,7 +122,7 @@ func TestAFloodDoesNotStarveATask(t *testing.T) {
 	var worked, ended sim.Time
 	r := kerneltest.New(t, kerneltest.Config{Taps: 1, Book: book, TapQueue: 64})
 	start(t, r, 0, func(t *syscall.Task) error {
-		for t.Now() < 100*sim.Millisecond {
+		for t.Now() < 30*sim.Millisecond {
 			t.Compute(10 * sim.Microsecond)
 			worked += 10 * sim.Microsecond
 			t.Poll(0, syscall.PollOut, 0)
@@ -131,7 +131,7 @@ func TestAFloodDoesNotStarveATask(t *testing.T) {
 		return nil
 	}, "tap0")
 	flood := to(0, 1, 60)[0]
-	for range 1_500_000 { // 100 ms at line rate
+	for range 450_000 { // 30 ms at line rate
 		r.Play(0, flood)
 	}
 	require.NoError(t, r.Run())
@@ -139,7 +139,7 @@ func TestAFloodDoesNotStarveATask(t *testing.T) {
 	t.Logf("the task had %.0f %% of its CPU, %d of %d frames were processed", 100*share, r.SoftnetStats()[0].Processed, r.Balance().In)
 	assert.Greater(t, share, 0.4)
 	assert.Less(t, share, 0.6)
-	assert.Greater(t, r.SoftnetStats()[0].Processed, uint64(20000))
+	assert.Greater(t, r.SoftnetStats()[0].Processed, uint64(20000), "a quarter of what the CPU could do alone")
 }
 
 // Two tasks that let each other go first at one and the same time do not do so

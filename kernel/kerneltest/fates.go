@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ringside/cost"
+	"ringside/sim"
 	"ringside/trace"
 )
 
@@ -15,16 +16,18 @@ type Fates struct {
 	All    bool
 	Frames map[uint64]*Fate
 	Order  []Arrival // what guests got, in the order of their getting it
+	Early  []string  // sights of frames that were somewhere before they were where they came from
 	Steps  [cost.NumSteps]uint64
 }
 
 // A Fate is what became of one frame and its copies.
 type Fate struct {
 	Seen    [trace.NumPoints]int // how often at each point
-	VMs     map[int32]int        // guests that got it, and how often
-	Host    int                  // the host's stack got it
-	Sent    int                  // it left by the wire
-	Dropped map[string]int       // stage and reason
+	at      [trace.NumPoints]sim.Time
+	VMs     map[int32]int  // guests that got it, and how often
+	Host    int            // the host's stack got it
+	Sent    int            // it left by the wire
+	Dropped map[string]int // stage and reason
 }
 
 // An Arrival is a frame that a guest got.
@@ -84,6 +87,14 @@ func (s *Fates) Of(id uint64) *Fate {
 // Frame writes a sight down.
 func (s *Fates) Frame(f *trace.Frame) {
 	fate := s.Of(f.ID)
+	if !f.Tx && fate.Seen[f.Point] == 0 {
+		fate.at[f.Point] = f.At
+		for p := range f.Point {
+			if p != trace.Host && f.At < fate.at[p] { // the host is on no way further
+				s.Early = append(s.Early, fmt.Sprintf("frame %d at %v at %v, and at %v at %v", f.ID, f.Point, f.At, p, fate.at[p]))
+			}
+		}
+	}
 	fate.Seen[f.Point]++
 	switch {
 	case f.Verdict == trace.Drop:
