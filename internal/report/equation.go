@@ -213,7 +213,11 @@ func (s *sum) lines(room int) (pairs [][2]string) {
 func (p *page) equation(b *cost.Bill, total, frames uint64) {
 	sums, exact := equation(b, p.w < 76)
 	p.title("THE COST AS AN EQUATION")
-	p.para("  ", "C is the cycles of all CPUs, c_x the price of one x in the book, n_x how often x was done: "+
+	what := "C is the cycles of all CPUs, c_x the price of one x in the book"
+	if b.Book.Counts() {
+		what = "C is the operations of all CPUs and of the device, a cycle for each, c_x that cycle of one x"
+	}
+	p.para("  ", what+", n_x how often x was done: "+
 		"N received descriptors, I interrupts, P polls, R register writes, W wake-ups, X context switches, S system calls, B bytes copied.")
 	p.blank()
 	name, value := 0, len(Comma(total))

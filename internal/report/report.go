@@ -229,6 +229,9 @@ func dearest(b *cost.Bill, total, frames uint64) string {
 	for _, s := range order[:min(3, len(order))] {
 		parts = append(parts, fmt.Sprintf("%s went into %s", percent(b.StageCycles(s), total), dearWords[s]))
 	}
+	if b.Book.Counts() {
+		return fmt.Sprintf("A frame took %s operations. Of all operations %s.", ratio(total, frames), strings.Join(parts, ", "))
+	}
 	return fmt.Sprintf("A frame cost %s cycles, %s of one CPU. Of all cycles %s.",
 		ratio(total, frames), Span(perFrameTime(total, frames, b.Book.Hz)), strings.Join(parts, ", "))
 }
@@ -338,6 +341,7 @@ func (p *page) latency(r *ringside.Report) {
 		row = append(row, Span(sim.Time(ns)*sim.Nanosecond))
 	}
 	p.table([]column{{"least", true, 0}, {"p50", true, 0}, {"p90", true, 2}, {"p99", true, 0}, {"p99.9", true, 1}, {"most", true, 0}}, [][]string{row})
+	p.para("  ", "Percentiles are exact to one part in 64.")
 }
 
 // fewRows is how many guests or CPUs are listed one by one.
