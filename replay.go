@@ -96,7 +96,7 @@ const (
 const (
 	AdjustPadded  = "PADDED"        // filled up to 60 bytes, as every sender on Ethernet does
 	AdjustFilled  = "FILLED"        // cut by the capture, filled up with zeros (PadTruncated)
-	AdjustTime    = "TIME_REVERSED" // stamped before the frame in front of it, or 26 days after the first: sent right behind that one
+	AdjustTime    = "TIME_REVERSED" // stamped before the frame in front of it, or six days after the first: sent right behind that one
 	AdjustUntimed = "UNTIMED"       // the file has no time for it
 )
 
@@ -495,16 +495,16 @@ func (w *replayWire) at(rec *capture.Record, n int) sim.Time {
 		w.adjust(AdjustTime)
 	}
 	if at > longest {
-		w.err = &InputError{fmt.Errorf("replay: at the speed %v frame %d goes out after more than 26 days of virtual time, which is too long: play faster, fewer loops, or fewer frames",
+		w.err = &InputError{fmt.Errorf("replay: at the speed %v frame %d goes out after more than six days of virtual time, which is too long: play faster, fewer loops, or fewer frames",
 			w.r.Speed, w.frames)}
 	}
 	return at
 }
 
-// longest is how long a replay may last, a quarter of virtual time. A stamp that
+// longest is how long a replay may last, half of what a guest may work. A stamp that
 // lies further from the first one of its file is no time that a capture could
 // have: it counts as reversed.
-const longest = sim.Never / 4
+const longest = sim.Never / 16
 
 // count says where a frame goes.
 func (w *replayWire) count(data []byte) {

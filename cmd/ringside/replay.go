@@ -186,7 +186,7 @@ reason on the bill:
                   A file that has no Ethernet at all is refused
   FILE_CUT_SHORT  the file ends inside a record: what is before it is played
   PADDED          shorter than 60 bytes: padded with zeros, as every sender does
-  TIME_REVERSED   stamped before the frame in front of it, or more than 26 days
+  TIME_REVERSED   stamped before the frame in front of it, or more than six days
                   after the first: sent right behind the one in front
   UNTIMED         without a time of its own: sent right behind the one in front
 
