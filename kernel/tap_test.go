@@ -241,3 +241,20 @@ func TestPollTimesOutBeforeAFrameThatIsAhead(t *testing.T) {
 	require.NoError(t, b.eng.RunToIdle())
 	assert.EqualValues(t, 1, b.cpus[0].acct.Line(cost.SockDefReadable).Count, "found asleep once")
 }
+
+// Nor does a CPU that is ahead pay for waking one whose timeout comes first.
+func TestNobodyIsWokenAfterATimeout(t *testing.T) {
+	var took sim.Time
+	b := newBare(t, 8, func(t *syscall.Task) error {
+		from := t.Now()
+		if have, _ := t.Poll(0, syscall.PollIn, 10*sim.Microsecond); have != 0 {
+			return fmt.Errorf("events %#x at %v", have, t.Now())
+		}
+		took = t.Now() - from
+		return nil
+	})
+	b.at(5*sim.Microsecond, func(sim.Time) { b.put(0, 15*sim.Microsecond, 1) })
+	require.NoError(t, b.eng.RunToIdle())
+	assert.Less(t, took, 11*sim.Microsecond)
+	assert.Zero(t, b.cpus[0].acct.Line(cost.SockDefReadable).Count)
+}

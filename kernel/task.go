@@ -254,8 +254,11 @@ func (t *task) kill() bool {
 	return !alive
 }
 
-// wakeReader charges the waking CPU and wakes t.
+// wakeReader charges the waking CPU and wakes t, unless t is awake by then.
 func (c *CPU) wakeReader(t *task) {
+	if t.alarm != nil && t.alarm.At() <= c.clock.Now() {
+		return
+	}
 	c.shared(cost.SockDefReadable, 1, t.Name)
 	t.wake(c.clock.Now())
 }
