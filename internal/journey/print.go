@@ -66,7 +66,7 @@ func (p *printer) print() {
 		if s.At >= p.j.Began {
 			p.begin()
 		}
-		for len(ends) > 0 && ends[0].seq < s.seq && ends[0].At <= s.At {
+		for len(ends) > 0 && (ends[0].At < s.At || ends[0].At == s.At && ends[0].seq < s.seq) {
 			p.end(ends[0], hidden)
 			ends = ends[1:]
 		}
@@ -298,7 +298,7 @@ func (p *printer) summary() {
 		p.text("By stage: " + strings.Join(parts, ", ") + ".")
 	}
 	if t.Shared > 0 {
-		p.text("[1/8] marks a step that was done once for eight frames: the cycles beside it are one frame's share.")
+		p.text("[1/N] marks a step that was done for N frames: the cycles beside it are one frame's share.")
 	}
 }
 
