@@ -163,16 +163,48 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
 	c.all(done, cost.IgbCleanRxIrq, cost.IgbGetRxBuffer, cost.IgbBuildSkb)
 	if frags > 0 {
-		c.shared(cost.IgbCleanRxIrq, frags, "further descriptors")
-		c.shared(cost.IgbAddRxFrag, frags, "")
+		c.some(done, cost.IgbCleanRxIrq, frags, (*skb).further, "further descriptors")
+		c.some(done, cost.IgbAddRxFrag, frags, (*skb).further, "")
 	}
 	if recycled > 0 {
-		c.shared(cost.IgbPutRxBuffer, recycled, "")
+		c.acct.Charge(cost.IgbPutRxBuffer, recycled)
+		if c.watched {
+			d.noteRecycled(c, done)
+		}
 	}
 	c.all(done, cost.IgbProcessSkbFields, cost.NapiGroReceive)
 	if c.watched {
 		for _, s := range done {
 			c.k.show(c, s, sight{point: trace.Driver, port: int32(d.port), vm: -1})
+		}
+	}
+}
+
+// noteRecycled shows how many of each frame's buffers went back on the ring. The
+// frames' descriptors are the last that were cleaned, but for those of a frame
+// that is not whole yet; a buffer that went back has the frame's block still, even
+// if it was refilled since.
+func (d *driver) noteRecycled(c *CPU, done []*skb) {
+	for i, k := 0, len(done)-1; k >= 0; k-- {
+		s, n := done[k], uint64(0)
+		q := d.rx[s.queue]
+		if k == len(done)-1 {
+			if i = q.nextToClean; q.partial != nil {
+				i -= 1 + int(q.partial.nfrags)
+			}
+		}
+		for f := s.nfrags; f >= 0; f-- {
+			block := s.block
+			if f > 0 {
+				block = s.frags[f-1].block
+			}
+			i = (i - 1 + maxFrags*q.size) % q.size
+			if buf := &q.buffers[i]; buf.ready && buf.block == block {
+				n++
+			}
+		}
+		if n > 0 {
+			c.note(cost.IgbPutRxBuffer, s, n, 0, "")
 		}
 	}
 }

@@ -34,6 +34,23 @@ func (c *CPU) all(list []*skb, steps ...cost.Step) {
 	}
 }
 
+// some charges n times a step of which every frame of list had as many as of says.
+// The rest is of a frame that is not whole yet, and is shown when that is.
+func (c *CPU) some(list []*skb, s cost.Step, n uint64, of func(*skb) uint64, note string) {
+	c.acct.Charge(s, n)
+	if !c.watched {
+		return
+	}
+	for _, f := range list {
+		if n := of(f); n > 0 {
+			c.note(s, f, n, 0, note)
+		}
+	}
+}
+
+// further is how many descriptors s had after its first.
+func (s *skb) further() uint64 { return uint64(s.nfrags) }
+
 // shared charges n times a step that no single frame owns: an interrupt, a
 // poll, a doorbell.
 func (c *CPU) shared(s cost.Step, n uint64, note string) {
