@@ -21,7 +21,6 @@ import (
 //	interrupt ─ MSI-X, igb_msix_ring … napi_complete_done, unmask   frames of its queue till then
 //	action ──── net_rx_action                                       frames of its polls
 //	poll ────── igb_poll                                            frames it harvested
-//	list ────── buffers put back                                    at most eight frames
 //	refill ──── new pages, doorbell RDT                             frames since the one before
 //	send ────── doorbell TDT                                        frames since the one before
 //	wake ────── sock_def_readable, context switch                   frames read until the next one
@@ -52,9 +51,9 @@ type queue struct {
 
 // cpu is what one CPU is in the middle of.
 type cpu struct {
-	action, poll, list *group
-	queue              int     // of the poll
-	thread             []event // steps that the next net_rx_action takes
+	action, poll *group
+	queue        int     // of the poll
+	thread       []event // steps that the next net_rx_action takes
 }
 
 // guest is what one guest is in the middle of.
@@ -186,7 +185,7 @@ func (w *Watcher) softirq(e event) {
 		c.action = &group{steps: append(c.thread, e)}
 		c.thread = nil
 	case cost.IgbPoll:
-		c.poll, c.list, c.queue = &group{steps: []event{e}}, nil, number(e.Note)
+		c.poll, c.queue = &group{steps: []event{e}}, number(e.Note)
 		w.queue(c.queue).cpu = c
 	case cost.NapiCompleteDone, cost.IgbWriteItr:
 		to(&w.queue(c.queue).irq).add(e)
@@ -194,11 +193,6 @@ func (w *Watcher) softirq(e event) {
 		q := w.queue(c.queue)
 		to(&q.irq).add(e)
 		q.irq = nil
-	case cost.IgbCleanRxIrq, cost.IgbAddRxFrag, cost.IgbPutRxBuffer:
-		if c.list == nil || c.list.frames > 0 {
-			c.list = &group{}
-		}
-		c.list.add(e)
 	case cost.IgbAllocMappedPage, cost.IgbAllocRxBuffers:
 		q := w.queue(c.queue)
 		to(&q.refill).add(e)
@@ -260,7 +254,7 @@ func (w *Watcher) harvested(f *trace.Frame) {
 	q := w.queue(int(f.Queue))
 	w.serves(f.ID, q.irq, to(&q.refill))
 	if q.cpu != nil {
-		w.serves(f.ID, q.cpu.action, q.cpu.poll, q.cpu.list)
+		w.serves(f.ID, q.cpu.action, q.cpu.poll)
 	}
 }
 
