@@ -93,6 +93,49 @@ func TestCloseUnwindsEveryProgram(t *testing.T) {
 	}
 }
 
+// A program that recovers from its own end again and again is left where it is,
+// and named.
+func TestCloseLeavesAProgramThatDoesNotEnd(t *testing.T) {
+	r, err := kerneltest.Boot(kerneltest.Config{CPUs: 2, Taps: 1})
+	require.NoError(t, err)
+	start(t, r, 1, func(t *syscall.Task) error {
+		for {
+			func() {
+				defer func() { recover() }()
+				sink(t)
+			}()
+		}
+	}, "tap0")
+	r.Play(0, to(0, 3, 60)...)
+	require.NoError(t, r.Run())
+	before := r.Balance()
+	r.Close()
+	assert.ErrorContains(t, r.Engine.Err(), "guest on cpu1: program does not end")
+	assert.Equal(t, before, r.Balance())
+	assert.NoError(t, r.Check())
+}
+
+// What a program does on its way out when its machine is off touches nothing.
+func TestAProgramOnItsWayOutTouchesNothing(t *testing.T) {
+	r, err := kerneltest.Boot(kerneltest.Config{CPUs: 2, Taps: 1})
+	require.NoError(t, err)
+	start(t, r, 1, func(t *syscall.Task) error {
+		defer func() {
+			t.Write(0, 0, 60)
+			t.Close(0)
+			t.Compute(sim.Second)
+		}()
+		return deaf(t)
+	}, "tap0")
+	r.Play(0, to(0, 3, 60)...)
+	require.NoError(t, r.Run())
+	before, bill, hash := r.Balance(), r.Bill(), r.Hash.String()
+	r.Close()
+	assert.Equal(t, before, r.Balance(), "the three still wait")
+	assert.Equal(t, bill, r.Bill())
+	assert.Equal(t, hash, r.Hash.String())
+}
+
 func TestCloseAfterAFailureLeavesNoGoroutine(t *testing.T) {
 	noGoroutineLeft(t, func() {
 		r, err := kerneltest.Boot(kerneltest.Config{CPUs: 3, Taps: 3})

@@ -10,3 +10,16 @@ func (n Napi) Schedule()     { n.n.schedule(n.n.cpu) }
 func (n Napi) Begin()        { n.n.begin(n.n.cpu) }
 func (n Napi) State() string { return n.n.state.String() }
 func (n Napi) CPU() int      { return n.n.cpu.id }
+
+// Leak loses an skb.
+func (k *Kernel) Leak() { k.newSKB() }
+
+// FreeTwice frees an skb once more than it is held.
+func (k *Kernel) FreeTwice() {
+	s, err := k.allocSKB(60)
+	if err != nil {
+		panic(err)
+	}
+	k.release(s)
+	k.release(s)
+}

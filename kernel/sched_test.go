@@ -181,10 +181,32 @@ func TestAProgramThatNeverWaitsCanBeStopped(t *testing.T) {
 				t.Compute(sim.Microsecond)
 			}
 		},
+		"computes nothing": func(t *syscall.Task) error {
+			for {
+				t.Compute(0)
+			}
+		},
+		"sleeps for no time": func(t *syscall.Task) error {
+			for {
+				t.Nanosleep(0)
+			}
+		},
+		"reads what is not open": func(t *syscall.Task) error {
+			for {
+				t.Read(9, 0, 60)
+			}
+		},
+		"opens and closes": func(t *syscall.Task) error {
+			for {
+				t.Close(0)
+				t.Open("/dev/tap0", syscall.ReadWrite)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := kerneltest.New(t, kerneltest.Config{CPUs: 2, Taps: 1})
 			start(t, r, 1, program, "tap0")
+			r.Play(10*sim.Millisecond, to(0, 3, 60)...)
 			require.NoError(t, r.Engine.RunUntil(20*sim.Millisecond))
 			require.NoError(t, r.Check())
 			assert.EqualValues(t, 20*sim.Millisecond, r.Engine.Now())
