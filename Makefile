@@ -17,7 +17,7 @@ help: ## this list
 
 .PHONY: run
 run: ## replay testdata/mix.pcap and print the bill
-	@$(GO) run ./cmd/ringside replay $(CAPTURE) $(ARGS)
+	@$(GO) run -pgo=off ./cmd/ringside replay $(CAPTURE) $(ARGS)
 
 .PHONY: build
 build: ## bin/ringside for this machine
@@ -25,11 +25,11 @@ build: ## bin/ringside for this machine
 
 .PHONY: test
 test: ## every test
-	$(GO) test ./...
+	$(GO) test -pgo=off ./...
 
 .PHONY: race
 race: ## every test in another order, under the race detector (wants a C compiler)
-	$(GO) test -race -shuffle on -timeout 20m ./...
+	$(GO) test -pgo=off -race -shuffle on -timeout 20m ./...
 
 .PHONY: gate
 gate: ## the determinism gate alone, with what it compared
@@ -39,16 +39,20 @@ gate: ## the determinism gate alone, with what it compared
 # fails is kept by Go under testdata/fuzz of its package.
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
-	@list=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; \
+	@list=$$($(GO) test -pgo=off -list '^Fuzz' ./...) || { echo "$$list"; exit 1; }; \
 	echo "$$list" | awk '/^Fuzz/ { f[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, f[i]; n = 0 }' | \
 	while read -r pkg name; do \
 		echo "== $$name in $$pkg"; \
-		$(GO) test "$$pkg" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x || exit 1; \
+		$(GO) test -pgo=off "$$pkg" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x || exit 1; \
 	done
 
 .PHONY: bench
 bench: ## what a frame costs in real time on this machine
 	@$(GO) run ./cmd/ringside bench $(ARGS)
+
+.PHONY: pgo
+pgo: ## renew the profile that bin/ringside is compiled by, from the bench
+	$(GO) run -pgo=off ./cmd/ringside bench --match native --rounds 15 --round 300ms --cpuprofile cmd/ringside/default.pgo
 
 STATICCHECK = $(GO) tool -modfile=internal/tools/go.mod staticcheck
 
@@ -65,7 +69,7 @@ lint: ## gofmt, vet, staticcheck, import rules
 
 .PHONY: cover
 cover: ## how much of each package all tests together reach; cover.out has the lines
-	@$(GO) test -coverpkg ./... -coverprofile cover.out ./... >cover.log 2>&1 || { cat cover.log; exit 1; }
+	@$(GO) test -pgo=off -coverpkg ./... -coverprofile cover.out ./... >cover.log 2>&1 || { cat cover.log; exit 1; }
 	@awk 'NR > 1 { n[$$1] = $$2; if ($$3 > 0) hit[$$1] = 1 } \
 	END { for (b in n) { p = b; sub(/\/[^\/]*$$/, "", p); all[p] += n[b]; sum += n[b]; if (hit[b]) { got[p] += n[b]; have += n[b] } } \
 	for (p in all) printf "%-30s %5.1f %% of %5d statements\n", p, 100*got[p]/all[p], all[p]; \
@@ -77,14 +81,14 @@ GOLDEN = . ./cost $$($(GO) list -f '{{range .TestImports}}{{if eq . "ringside/in
 
 .PHONY: golden
 golden: ## write the golden files anew; read the difference before you commit it
-	for pkg in $(GOLDEN); do $(GO) test "$$pkg" -update || exit 1; done
+	for pkg in $(GOLDEN); do $(GO) test -pgo=off "$$pkg" -update || exit 1; done
 	@git --no-pager diff --stat -- '*golden*' docs 2>/dev/null || true
 
 .PHONY: cross
 cross: ## build for every platform that is promised, without cgo
 	@for platform in linux/amd64 linux/arm64 darwin/arm64 windows/amd64 js/wasm; do \
 		echo "== $$platform"; \
-		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build ./... || exit 1; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -pgo=off ./... || exit 1; \
 	done
 
 .PHONY: clean

@@ -56,7 +56,7 @@ and 1,024 ports; a flood to 64 guests; the start of 1,000 guests.`,
 			if f, ok := c.ErrOrStderr().(*os.File); ok && isTerminal(f) {
 				o.Progress = f
 			}
-			rep, err := bench.Run(o)
+			rep, err := bench.Run(c.Context(), o)
 			if err != nil {
 				return err
 			}

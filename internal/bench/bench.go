@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"runtime"
@@ -169,8 +170,8 @@ type Options struct {
 	Progress io.Writer     // nil means none
 }
 
-// Run measures the cases.
-func Run(o Options) (*Report, error) {
+// Run measures the cases, until ctx is done.
+func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Rounds == 0 {
 		o.Rounds = 11
 	}
@@ -185,7 +186,7 @@ func Run(o Options) (*Report, error) {
 		if o.Progress != nil {
 			fmt.Fprintf(o.Progress, "%-16s %s\n", c.Name, c.Does)
 		}
-		r, err := measure(c, o)
+		r, err := measure(ctx, c, o)
 		if err != nil {
 			return nil, fmt.Errorf("bench %s: %w", c.Name, err)
 		}
@@ -198,7 +199,7 @@ func Run(o Options) (*Report, error) {
 }
 
 // measure runs one case and the yardstick in turns.
-func measure(c Case, o Options) (Result, error) {
+func measure(ctx context.Context, c Case, o Options) (Result, error) {
 	m, err := c.setUp()
 	if err != nil {
 		return Result{}, err
@@ -213,6 +214,9 @@ func measure(c Case, o Options) (Result, error) {
 	var ours, theirs, ratios, allocs, bytes []float64
 	runtime.GC()
 	for range o.Rounds {
+		if ctx.Err() != nil {
+			return Result{}, context.Cause(ctx)
+		}
 		t0 := time.Now()
 		moved := yard.run(frame, into, yardN)
 		yardTime := time.Since(t0)

@@ -12,7 +12,7 @@ func TestEveryCaseRuns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes a million addresses")
 	}
-	rep, err := Run(Options{Rounds: 3, Round: 5 * time.Millisecond})
+	rep, err := Run(t.Context(), Options{Rounds: 3, Round: 5 * time.Millisecond})
 	require.NoError(t, err)
 	require.Len(t, rep.Cases, len(Cases()))
 	require.NoError(t, rep.Write(os.Stderr))
