@@ -94,6 +94,9 @@ func (a *Account) Ticks() uint64 { return a.meter }
 // Line is what the step s has been charged.
 func (a *Account) Line(s Step) Line { return a.lines[s] }
 
+// Count is how often the step s was done.
+func (a *Account) Count(s Step) uint64 { return a.lines[s].Count }
+
 // Name is the payer's name: "cpu0", "nic".
 func (a *Account) Name() string { return a.name }
 

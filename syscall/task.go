@@ -316,7 +316,7 @@ func (t *Task) Compute(d Time) {
 		return
 	}
 	// Work too short to count lets nobody in, as long as calls come between.
-	if a.Line(cost.GuestRun).Count%4096 == 0 {
+	if a.Count(cost.GuestRun)%4096 == 0 {
 		t.letIn()
 	}
 }
@@ -352,7 +352,7 @@ func (t *Task) exit() {
 	if *t.host.Contended {
 		t.preempt()
 	}
-	if a.Line(cost.SysExit).Count%4096 == 0 {
+	if a.Count(cost.SysExit)%4096 == 0 {
 		t.host.Scheduler.Tick(t)
 	}
 }
