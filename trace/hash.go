@@ -91,8 +91,8 @@ func (h *Hash) String() string {
 }
 
 // Bytes hashes a frame's bytes, sixteen in one multiplication and four of those
-// side by side: half the work of xxhash on a small frame, and every frame is
-// hashed twice.
+// side by side: half the work of xxhash on a small frame, and every frame that
+// arrives is hashed.
 func Bytes(b []byte) uint64 {
 	h, n := uint64(root7), uint64(len(b))
 	if n-32 <= 32 { // most frames of a flood: two halves, which may overlap

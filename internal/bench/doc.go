@@ -4,10 +4,13 @@
 // noisy machine and a move to another one.
 //
 // A native case is the whole path, nothing left out: a frame is offered on the
-// wire, hashed, filtered, written by DMA into a descriptor's buffer, announced
-// by an interrupt, polled, made an skb, looked up and learned by the bridge, put
-// on a tap's ring, read by a guest through a system call and copied into its
-// memory, hashed again, with every step on the bill and every oracle on. Frames
-// are offered at a rate that the emulated machine can carry, one million a
-// second, so that none is dropped: a drop would be cheap.
+// wire, filtered, written by DMA into a descriptor's buffer, announced by an
+// interrupt, polled, made an skb, looked up and learned by the bridge, put on a
+// tap's ring, read by a guest through a system call, copied into its memory and
+// hashed into the trace, with every step on the bill. The oracles that act as the
+// path runs are on; those that look at whole tables are asked when the measuring
+// is over. Frames are offered at a rate that the emulated machine can carry, one
+// million a second, so that none is dropped: a drop would be cheap.
+//
+// The yardstick is part of the same binary, so a compile profile moves it, too.
 package bench
