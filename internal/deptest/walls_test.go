@@ -36,8 +36,9 @@ var walls = []wall{
 	{"trace", "ours", "cost sim", "a trace watches and decides nothing, so it must not know the rooms it watches"},
 
 	{"nic", "ours", "cost mem sim trace", "hardware knows memory, time and its own registers: it cannot name the software that drives it"},
-	{"bridge", "ours", "bridge/snoop cost sim", "the bridge knows frames and port numbers, nothing else: no memory it could keep a frame in, no trace it could write, no device"},
+	{"bridge", "ours", "bridge/neigh bridge/snoop bridge/stp cost sim", "the bridge knows frames and port numbers, nothing else: no memory it could keep a frame in, no trace it could write, no device"},
 	{"bridge/snoop", "ours", "sim", "who is in which group is a matter of messages and their times: it knows no other part of the bridge"},
+	{"bridge/stp", "ours", "sim", "the spanning tree knows BPDUs, port numbers and time: the bridge calls it and it calls nobody"},
 	{"syscall", "ours", "cost mem sim", "the border moves bytes between two memories: what lies behind a descriptor is the kernel's, and it calls it through an interface of its own"},
 
 	{"kernel", "ours", "bridge cost internal/histogram mem nic sim syscall trace", "the kernel drives the device and the bridge"},
@@ -68,7 +69,7 @@ var walls = []wall{
 }
 
 // core are the packages in which a run happens.
-const core = "sim cost mem trace nic bridge bridge/snoop syscall kernel vm"
+const core = "sim cost mem trace nic bridge bridge/snoop bridge/stp syscall kernel vm"
 
 // exceptions are single files that may do what a wall forbids, and why. The
 // table may not hold one that is not needed.
