@@ -48,10 +48,11 @@ func (m *Memory) Size() int { return len(m.ram) }
 // Bytes returns the n bytes at a, or nil if they are not all inside. The slice's
 // capacity reaches to the end of the memory, which is how AddrOf knows it again.
 func (m *Memory) Bytes(a Addr, n int) []byte {
-	if n < 0 || uint64(a) > uint64(len(m.ram)) || uint64(n) > uint64(len(m.ram))-uint64(a) {
+	end := a + Addr(n) // below a where n is negative or the sum too large, or else beyond the memory
+	if end > Addr(len(m.ram)) || a > end {
 		return nil
 	}
-	return m.ram[a : a+Addr(n)]
+	return m.ram[a:end]
 }
 
 // Check is Bytes with an error that says what was outside.
@@ -77,6 +78,17 @@ func (m *Memory) PutUint64(a Addr, v uint64) bool {
 	}
 	binary.LittleEndian.PutUint64(m.ram[a:], v)
 	return true
+}
+
+// Copy64 copies n bytes, 32 to 64 of them, in four moves of sixteen that may
+// overlap: a small frame is not worth a call and a loop.
+func Copy64(dst, src []byte, n int) {
+	d, s := (*[32]byte)(dst), (*[32]byte)(src)
+	e, t := (*[32]byte)(dst[n-32:n]), (*[32]byte)(src[n-32:n])
+	*(*[16]byte)(d[0:]) = *(*[16]byte)(s[0:])
+	*(*[16]byte)(d[16:]) = *(*[16]byte)(s[16:])
+	*(*[16]byte)(e[0:]) = *(*[16]byte)(t[0:])
+	*(*[16]byte)(e[16:]) = *(*[16]byte)(t[16:])
 }
 
 // Alloc takes a block of 2^order neighbouring pages, aligned to its size, with
@@ -181,19 +193,37 @@ func (m *Memory) Hold(a Addr) {
 	*refs++
 }
 
+// HoldSole is Hold of a block that has one holder; else it does nothing. It says
+// which.
+func (m *Memory) HoldSole(a Addr) bool {
+	refs := &m.refs[a/PageSize]
+	if *refs != 1 {
+		return false
+	}
+	*refs = 2
+	return true
+}
+
 // Release takes a holder away from the block that begins at a; the last one
 // frees it. Releasing what nobody holds is a bug of the caller and panics.
 func (m *Memory) Release(a Addr) {
-	p := a / PageSize
-	switch m.refs[p] {
-	case 0:
-		panic(fmt.Sprintf("mem: block at %#x released more often than held", uint64(a)))
-	case 1:
-		order := m.order[p]
-		m.free[order] = append(m.free[order], uint32(p))
-		m.inUse -= 1 << order
+	refs := &m.refs[a/PageSize]
+	if *refs <= 1 {
+		m.last(a)
 	}
-	m.refs[p]--
+	*refs--
+}
+
+// last puts the block at a on its free list. It is apart from Release so that
+// this can be inlined.
+func (m *Memory) last(a Addr) {
+	p := a / PageSize
+	if m.refs[p] == 0 {
+		panic(fmt.Sprintf("mem: block at %#x released more often than held", uint64(a)))
+	}
+	order := m.order[p]
+	m.free[order] = append(m.free[order], uint32(p))
+	m.inUse -= 1 << order
 }
 
 //go:noinline // so that Hold can be inlined

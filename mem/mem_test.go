@@ -173,6 +173,37 @@ func TestBlockWithTwoHoldersIsFreedByTheSecond(t *testing.T) {
 	require.Equal(t, 0, m.Holders(a))
 }
 
+func TestHoldSoleWantsExactlyOneHolder(t *testing.T) {
+	m := New(4 * PageSize)
+	a, err := m.Alloc(1)
+	require.NoError(t, err)
+	require.True(t, m.HoldSole(a))
+	require.Equal(t, 2, m.Holders(a))
+	require.False(t, m.HoldSole(a), "it has two")
+	require.Equal(t, 2, m.Holders(a))
+	m.Release(a)
+	m.Release(a)
+	require.False(t, m.HoldSole(a), "it has none")
+	require.Equal(t, 0, m.Holders(a))
+	require.Panics(t, func() { m.HoldSole(4 * PageSize) }, "outside")
+}
+
+func TestCopy64CopiesEveryLengthAndNothingElse(t *testing.T) {
+	r := rand.New(rand.NewPCG(6, 4))
+	src := make([]byte, 80)
+	for i := range src {
+		src[i] = byte(r.Uint32())
+	}
+	for n := 32; n <= 64; n++ {
+		dst, want := make([]byte, 80), make([]byte, 80)
+		copy(want[8:], src[5:5+n])
+		Copy64(dst[8:], src[5:], n)
+		require.Equal(t, want, dst, "%d bytes", n)
+		require.Panics(t, func() { Copy64(dst[:n-1:n-1], src, n) }, "%d bytes into one less", n)
+		require.Panics(t, func() { Copy64(dst, src[:n-1:n-1], n) }, "%d bytes from one less", n)
+	}
+}
+
 func TestHoldingAndReleasingWhatNobodyHoldsPanics(t *testing.T) {
 	m := New(4 * PageSize)
 	a, err := m.Alloc(1)

@@ -100,20 +100,20 @@ type dma struct {
 // step does the next thing while frames are in the packet buffer: the DMA engine
 // ends or begins a write, or one more frame arrives. False if that lies after
 // now.
-func (n *NIC) step(now sim.Time, b *burst) bool {
+func (n *NIC) step(now sim.Time) bool {
 	t := n.dmaNext()
 	if (n.have || n.pull()) && n.arrives < t {
 		if n.arrives > now {
 			return false
 		}
-		n.take(b)
+		n.take()
 		return true
 	}
 	if t > now {
 		return false
 	}
 	if n.dma.busy {
-		n.finish(b)
+		n.finish()
 	} else {
 		n.start(t)
 	}
@@ -173,15 +173,15 @@ func (n *NIC) start(at sim.Time) {
 }
 
 // finish ends a write: the bytes and the descriptors are in memory.
-func (n *NIC) finish(b *burst) {
+func (n *NIC) finish() {
 	d, p := n.dma, n.fifo.head()
 	n.dma.busy = false
 	q := &n.rx[p.v.queue]
 	n.settle(d.done)
 	data := n.fifo.data(p)
-	b.descs += uint64(d.descs)
-	b.bytes += uint64(d.bytes)
-	b.tlps += d.tlps
+	n.did.descs += uint64(d.descs)
+	n.did.bytes += uint64(d.bytes)
+	n.did.tlps += d.tlps
 	var last uint32
 	for range d.descs {
 		desc := q.desc(q.head)

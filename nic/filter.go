@@ -185,11 +185,3 @@ const plainMin = header + ipv4Header + portsLen
 func isPlain(p *[plainMin]byte) bool {
 	return binary.LittleEndian.Uint32(p[12:])&0xFFFFFF == 0x450008 && binary.LittleEndian.Uint16(p[20:])&0xFF3F == 0
 }
-
-// inexact is the status of a plain frame: PIF unless its destination is exact.
-func (n *NIC) inexact(dst uint64) uint32 {
-	if dst != n.first {
-		return RxPIF
-	}
-	return 0
-}

@@ -64,6 +64,7 @@ type NIC struct {
 	dma     dma
 	dmaFree sim.Time // when the receive DMA engine is done with what it has
 	passing int      // bytes of the frame that keeps it busy, if that went straight to memory
+	did     burst    // since the last charge
 	stalled bool     // the head of the packet buffer waits for a descriptor
 
 	filters

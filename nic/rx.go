@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"ringside/cost"
+	"ringside/mem"
 	"ringside/sim"
 	"ringside/trace"
 )
@@ -29,30 +30,31 @@ type verdict struct {
 	reason cost.DropReason
 }
 
-// A burst collects what one call of receive has done, to be charged and counted
-// once.
+// A burst is what receive has done, to be charged and counted once.
 type burst struct {
-	seen, seenBytes    uint64 // taken from the wire
-	good, goodBytes    uint64 // of those, with room in the packet buffer
-	descs, bytes, tlps uint64 // moved by the DMA engine
+	through, throughBytes uint64 // went straight from the wire to memory, a descriptor each
+	seen, seenBytes       uint64 // taken from the wire beside them
+	good, goodBytes       uint64 // of those, with room in the packet buffer
+	descs, bytes          uint64 // moved by the DMA engine from there
+	tlps                  uint64 // of all
 }
 
 // receive lets the receive side do everything that it does up to now: frames
 // come in at their last bit, wait in the packet buffer while the DMA engine is
 // busy or lacks descriptors, and are done when they are written back.
 func (n *NIC) receive(now sim.Time) {
-	var b burst
 	for {
 		if n.fifo.count == 0 {
-			if !n.straight(now, &b) {
+			if !n.straight(now) {
 				break
 			}
-		} else if !n.step(now, &b) {
+		} else if !n.step(now) {
 			break
 		}
 	}
-	if b.seen|b.descs != 0 {
-		n.charge(&b)
+	if n.did.through|n.did.seen|n.did.descs != 0 {
+		n.charge(&n.did)
+		n.did = burst{}
 	}
 }
 
@@ -60,29 +62,29 @@ func (n *NIC) receive(now sim.Time) {
 // the DMA engine idle and a descriptor with room for all of it: it goes straight
 // to memory. This is the path whose every nanosecond counts. It ends with false
 // when the next frame is not in by now, and with true when one went another way.
-func (n *NIC) straight(now sim.Time, b *burst) bool {
-	var frames, bytes, carried uint64
-	more := false
+func (n *NIC) straight(now sim.Time) bool {
+	have := n.have
+	n.have = false
 	if n.rssFields != 0 {
 		n.hasher()
 	}
 	for {
-		if !n.have {
+		if !have {
 			if n.idle || !n.wire.Receive(&n.held) {
 				n.idle = true
-				break
+				return false
 			}
 			n.arrives = n.link.arrival(n.held.At, len(n.held.Data))
 		}
 		at := n.arrives
 		if at > now {
 			n.have = true
-			break
+			return false
 		}
-		n.have = false
-		id, data := n.held.ID, n.held.Data
+		have = false
+		data := n.held.Data
 		if n.sink != nil {
-			n.show(trace.Frame{ID: id, At: at, Point: trace.Wire, Queue: -1, Data: data})
+			n.show(trace.Frame{ID: n.held.ID, At: at, Point: trace.Wire, Queue: -1, Data: data})
 		}
 
 		// What it is. Nearly all frames are plain, and not worth a call.
@@ -90,100 +92,79 @@ func (n *NIC) straight(now sim.Time, b *burst) bool {
 		size := uint64(len(data))
 		if size-plainMin < n.plainLengths && isPlain((*[plainMin]byte)(data)) {
 			dst, l4 := binary.LittleEndian.Uint64(data)&addrMask, &l4Types[data[23]]
+			if dst != n.first {
+				v.status = RxPIF
+			}
 			switch {
-			case dst != n.first && (dst&groupBit != 0 || !n.lone), n.rssFields&^l4.field == n.rssFields && n.rssFields != 0:
-				v = n.classify(data)
+			case dst != n.first && (dst&groupBit != 0 || !n.lone), n.rssFields != 0 && n.rssFields&l4.field == 0:
+				v = n.classify(n.held.Data)
 			case n.rssFields != 0:
 				v.info, v.queue = n.hashed(PktIPv4|uint64(l4.info), l4.kind, n.rss.sum12((*[12]byte)(data[26:])))
-				v.status = n.inexact(dst)
 			default:
-				v.info, v.status = PktIPv4|uint64(l4.info), n.inexact(dst)
+				v.info = PktIPv4 | uint64(l4.info)
 			}
 		} else {
-			v = n.classify(data)
+			v = n.classify(n.held.Data)
 		}
 
 		// Where it goes.
-		parts := (size + 255) / 256
-		done := at + sim.Time(n.price.rxDesc+size*n.price.rxByte+parts*n.price.tlp)
+		tlps := (size + 255) / 256
+		done := at + sim.Time(n.price.rxDesc+size*n.price.rxByte+tlps*n.price.tlp)
 		q := &n.rx[v.queue&(MaxQueues-1)]
 		if v.reason != cost.NotDropped || done > now || n.dmaFree > at || q.head == q.tail || size > q.straight {
-			n.detour(v, at, b)
-			more = true
-			break
+			n.detour(v, at)
+			return true
 		}
 		i := int(q.head) * DescSize
 		d := (*[DescSize]byte)(q.mem[i : i+DescSize])
 		buf := binary.LittleEndian.Uint64(d[:])
 		if buf-1 >= q.reach || d[8]&RxDD != 0 {
-			n.detour(v, at, b)
-			more = true
-			break
+			n.detour(v, at)
+			return true
 		}
 
 		// It is there.
-		if to := n.ram[buf:]; size-32 <= 32 { // two pieces that meet or overlap: no call, no loop
-			copy32((*[32]byte)(to), (*[32]byte)(data))
-			copy32((*[32]byte)(to[size-32:]), (*[32]byte)(data[size-32:]))
+		if 32 <= size && size <= 64 {
+			mem.Copy64(n.ram[buf:buf+size:buf+size], data, int(size))
 		} else {
-			copy(to, data)
+			copy(n.ram[buf:buf+size], data)
 		}
 		n.dmaFree, n.passing = done, int(size)
 		if done > n.irq.soon {
 			n.settle(done)
 		}
 		writeBack(d, v, size, RxDD|RxEOP)
-		q.tags[q.head] = Tag{id, at, done}
+		q.tags[q.head] = Tag{n.held.ID, at, done}
 		q.head = q.next(q.head)
 		q.written++
 		if q.bit&^n.irq.eicr != 0 {
 			n.irq.raise(q.bit, done)
 		}
-		frames++
-		bytes += size
-		carried += parts
+		n.did.through++
+		n.did.throughBytes += size
+		n.did.tlps += tlps
 		if n.sink != nil {
-			n.showWritten(int(v.queue), id, done, data, 1)
+			n.showWritten(int(v.queue), n.held.ID, done, n.held.Data, 1)
 		}
 	}
-	b.seen += frames
-	b.seenBytes += bytes
-	b.good += frames
-	b.goodBytes += bytes
-	b.descs += frames
-	b.bytes += bytes
-	b.tlps += carried
-	n.in += frames
-	n.written += frames
-	return more
-}
-
-// copy32 copies 32 bytes in four registers.
-func copy32(dst, src *[32]byte) {
-	a, b := binary.LittleEndian.Uint64(src[0:]), binary.LittleEndian.Uint64(src[8:])
-	c, d := binary.LittleEndian.Uint64(src[16:]), binary.LittleEndian.Uint64(src[24:])
-	binary.LittleEndian.PutUint64(dst[0:], a)
-	binary.LittleEndian.PutUint64(dst[8:], b)
-	binary.LittleEndian.PutUint64(dst[16:], c)
-	binary.LittleEndian.PutUint64(dst[24:], d)
 }
 
 // take takes the held frame in while others are in the packet buffer.
-func (n *NIC) take(b *burst) {
+func (n *NIC) take() {
 	data, at, id := n.held.Data, n.arrives, n.held.ID
 	n.have = false
 	if n.sink != nil {
 		n.show(trace.Frame{ID: id, At: at, Point: trace.Wire, Queue: -1, Data: data})
 	}
-	n.detour(n.classify(data), at, b)
+	n.detour(n.classify(data), at)
 }
 
 // detour puts the frame just taken into the packet buffer, or drops it.
-func (n *NIC) detour(v verdict, at sim.Time, b *burst) {
+func (n *NIC) detour(v verdict, at sim.Time) {
 	data := n.held.Data
 	n.in++
-	b.seen++
-	b.seenBytes += uint64(len(data))
+	n.did.seen++
+	n.did.seenBytes += uint64(len(data))
 	passing := 0
 	if at < n.dmaFree {
 		passing = n.passing
@@ -196,21 +177,24 @@ func (n *NIC) detour(v verdict, at sim.Time, b *burst) {
 		n.drop(v.reason, at, n.held.ID, int(v.queue), data)
 		return
 	}
-	b.good++
-	b.goodBytes += uint64(len(data))
+	n.did.good++
+	n.did.goodBytes += uint64(len(data))
 }
 
 // charge puts a burst on the account and into the statistics.
 func (n *NIC) charge(b *burst) {
-	n.stats.tpr += b.seen
-	n.stats.tor += b.seenBytes + b.seen*fcs
-	n.stats.gprc += b.good
-	n.stats.gorc += b.goodBytes + b.good*fcs
-	n.acct.Frames(cost.NIC, b.seen)
-	n.acct.ChargeBytes(cost.DevDescFetch, b.descs, b.descs*DescSize)
-	n.acct.ChargeBytes(cost.DevRxDMA, b.descs, b.bytes)
+	n.in += b.through
+	n.written += b.through
+	seen, good, descs := b.seen+b.through, b.good+b.through, b.descs+b.through
+	n.stats.tpr += seen
+	n.stats.tor += b.seenBytes + b.throughBytes + seen*fcs
+	n.stats.gprc += good
+	n.stats.gorc += b.goodBytes + b.throughBytes + good*fcs
+	n.acct.Frames(cost.NIC, seen)
+	n.acct.ChargeBytes(cost.DevDescFetch, descs, descs*DescSize)
+	n.acct.ChargeBytes(cost.DevRxDMA, descs, b.bytes+b.throughBytes)
 	n.acct.Charge(cost.DevTLP, b.tlps)
-	n.acct.ChargeBytes(cost.DevRxWriteback, b.descs, b.descs*DescSize)
+	n.acct.ChargeBytes(cost.DevRxWriteback, descs, descs*DescSize)
 }
 
 // tlps is how many PCIe transactions carry size bytes.

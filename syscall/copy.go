@@ -1,6 +1,9 @@
 package syscall
 
-import "ringside/cost"
+import (
+	"ringside/cost"
+	"ringside/mem"
+)
 
 // A Cursor is a place in a guest's segments, from which a copy goes on. The zero
 // value with Segs set is their beginning.
@@ -35,7 +38,12 @@ func (t *Task) CopyOutOne(s Segment, b []byte) (int, Errno) {
 		t.host.Account.Charge(cost.TunPutUser, 1)
 		return 0, EFAULT
 	}
-	n := copy(theirs, b)
+	n := min(len(theirs), len(b))
+	if 32 <= n && n <= 64 {
+		mem.Copy64(theirs, b, n)
+	} else {
+		copy(theirs, b)
+	}
 	t.host.Account.ChargeBytes(cost.TunPutUser, 1, uint64(n))
 	return n, OK
 }
