@@ -72,14 +72,11 @@ func newCPU(k *Kernel, id int) *CPU {
 	return c
 }
 
-// reached says that the CPU's time is at least at. It looks at the clock only
-// when the last look does not tell.
-func (c *CPU) reached(at sim.Time) bool {
-	if at <= c.seen {
-		return true
-	}
+// look reads the clock and keeps in seen what it shows. Whoever asks whether the
+// CPU has reached some moment need not look when seen is that late already.
+func (c *CPU) look() sim.Time {
 	c.seen = c.clock.Now()
-	return at <= c.seen
+	return c.seen
 }
 
 // kick makes sure that the CPU looks for work at the time at, or as soon as it

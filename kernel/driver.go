@@ -111,37 +111,32 @@ func (d *driver) unmask(c *CPU, n *napi) {
 // and returns how many.
 func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	d.dev.CatchUp(c.clock.Now())
-	k, tags := d.k, d.dev.RxTags(q.index)
-	n, descs, frags, recycled := 0, uint64(0), uint64(0), uint64(0)
+	k, m, tags := d.k, d.k.mem, d.dev.RxTags(q.index)
+	n, frags, lost := 0, uint64(0), uint64(0)
 	ntc := q.nextToClean
 	for n < len(list) {
-		desc := q.desc(ntc)
+		desc, tag := q.desc(ntc), &tags[ntc]
 		status := desc.Status()
-		if status&nic.RxDD == 0 || !c.reached(tags[ntc].Done) {
+		if status&nic.RxDD == 0 || tag.Done > c.seen && tag.Done > c.look() {
 			break
 		}
 		buf := &q.buffers[ntc]
-		data := k.mem.Bytes(buf.addr, desc.Len())
+		data := m.Bytes(buf.addr, desc.Len())
 		s := q.partial
 		if s == nil {
 			s = k.newSKB()
 			s.data, s.addr, s.block, s.length, s.queue = data, buf.addr, buf.block, int32(len(data)), int32(q.index)
-			if status&nic.RxEOP == 0 {
-				q.partial = s
-			}
 		} else {
+			q.partial = nil
 			s.addFrag(frag{data, buf.addr, buf.block})
 			frags++
-			if status&nic.RxEOP != 0 {
-				q.partial = nil
-			}
 		}
-		if d.reuse(buf) {
-			recycled++
+		if !buf.reuse(m) {
+			lost++
 		}
-		descs++
-		if status&nic.RxEOP != 0 {
-			tag := &tags[ntc]
+		if status&nic.RxEOP == 0 {
+			q.partial = s
+		} else {
 			s.id, s.arrived = tag.ID, tag.Arrived
 			list[n] = s
 			n++
@@ -150,9 +145,13 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 			ntc = 0
 		}
 	}
+	descs := ntc - q.nextToClean // fewer than the ring has
+	if descs < 0 {
+		descs += q.size
+	}
 	q.nextToClean = ntc
-	q.cleaned += int(descs)
-	d.harvested(c, list[:n], frags, recycled)
+	q.cleaned += descs
+	d.harvested(c, list[:n], frags, uint64(descs)-lost)
 	if q.cleaned >= rxRefill {
 		d.refill(c, q)
 	}
@@ -161,7 +160,9 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 
 // harvested charges what cleanRx did.
 func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
-	c.all(done, cost.IgbCleanRxIrq, cost.IgbGetRxBuffer, cost.IgbBuildSkb)
+	c.all(done, cost.IgbCleanRxIrq)
+	c.all(done, cost.IgbGetRxBuffer)
+	c.all(done, cost.IgbBuildSkb)
 	if frags > 0 {
 		c.some(done, cost.IgbCleanRxIrq, frags, (*skb).further, "further descriptors")
 		c.some(done, cost.IgbAddRxFrag, frags, (*skb).further, "")
@@ -172,7 +173,8 @@ func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
 			d.noteRecycled(c, done)
 		}
 	}
-	c.all(done, cost.IgbProcessSkbFields, cost.NapiGroReceive)
+	c.all(done, cost.IgbProcessSkbFields)
+	c.all(done, cost.NapiGroReceive)
 	if c.watched {
 		for _, s := range done {
 			c.k.show(c, s, sight{point: trace.Driver, port: int32(d.port), vm: -1})
@@ -212,13 +214,12 @@ func (d *driver) noteRecycled(c *CPU, done []*skb) {
 // reuse is igb_can_reuse_rx_page: the frame takes the half it lies in; if nobody
 // else holds the block the driver keeps it and turns to the other half, else
 // its hold goes to the frame.
-func (d *driver) reuse(buf *rxBuffer) bool {
-	if d.k.mem.Holders(buf.block) > 1 {
-		buf.ready = false
+func (b *rxBuffer) reuse(m *mem.Memory) bool {
+	if !m.HoldSole(b.block) {
+		b.ready = false
 		return false
 	}
-	d.k.mem.Hold(buf.block)
-	buf.half ^= mem.PageSize
+	b.half ^= mem.PageSize
 	return true
 }
 
@@ -227,26 +228,27 @@ func (d *driver) reuse(buf *rxBuffer) bool {
 // tries again.
 func (d *driver) refill(c *CPU, q *rxQueue) {
 	allocated, was := uint64(0), q.nextToUse
+	at, left := q.nextToUse, q.cleaned
 refill:
-	for q.cleaned > 0 {
-		buf := &q.buffers[q.nextToUse]
+	for ; left > 0; left-- {
+		buf := &q.buffers[at]
 		if !buf.ready {
 			block, err := d.k.mem.Alloc(rxBlockOrder)
 			switch {
 			case err == nil:
 				*buf = rxBuffer{block: block, ready: true}
 				allocated++
-			case !q.moveUp():
+			case !q.moveUp(at, left):
 				break refill
 			}
 		}
-		buf.addr = buf.place(q.nextToUse)
-		q.desc(q.nextToUse).Give(uint64(buf.addr))
-		if q.nextToUse++; q.nextToUse == q.size {
-			q.nextToUse = 0
+		buf.addr = buf.place(at)
+		q.desc(at).Give(uint64(buf.addr))
+		if at++; at == q.size {
+			at = 0
 		}
-		q.cleaned--
 	}
+	q.nextToUse, q.cleaned = at, left
 	if q.empty() && c != nil {
 		d.k.starve(d, q)
 	}
@@ -267,16 +269,18 @@ refill:
 	d.write(c, nic.RDT(q.index), uint32(q.nextToUse))
 }
 
-// moveUp gives the descriptor at next_to_use the buffer of a later one that was
-// cleaned, and says whether there was one. Linux need not look for it: there a
-// recycled page goes to next_to_alloc, so the pages that are left come first.
-func (q *rxQueue) moveUp() bool {
-	for i, at := 0, q.nextToUse; i < q.cleaned; i++ {
+// moveUp gives the descriptor at the index to the buffer of a later one of the
+// left that are to be refilled, and says whether there was one. Linux need not
+// look for it: there a recycled page goes to next_to_alloc, so the pages that are
+// left come first.
+func (q *rxQueue) moveUp(to, left int) bool {
+	at := to
+	for range left {
 		if at++; at == q.size {
 			at = 0
 		}
 		if b := &q.buffers[at]; b.ready {
-			q.buffers[q.nextToUse], *b = *b, rxBuffer{}
+			q.buffers[to], *b = *b, rxBuffer{}
 			return true
 		}
 	}

@@ -23,7 +23,8 @@ type netdev struct {
 // Frames in a row that the bridge simply forwards are charged and sent together;
 // a frame with any other fate is dealt with alone, in its turn.
 func (k *Kernel) receive(c *CPU, in bridge.Port, list []*skb) {
-	c.all(list, cost.NetifReceiveSkbCore, cost.BrHandleFrame)
+	c.all(list, cost.NetifReceiveSkbCore)
+	c.all(list, cost.BrHandleFrame)
 	now := c.clock.Now()
 	var out [groNormalBatch]bridge.Port
 	row := 0 // frames list[row:i] are decided and not sent yet
@@ -50,16 +51,22 @@ func (k *Kernel) forward(c *CPU, list []*skb, out []bridge.Port) {
 	if len(list) == 0 {
 		return
 	}
-	c.all(list, cost.BrHandleFrameFinish, cost.BrFdbUpdate, cost.BrFdbFind, cost.BrForward, cost.DevQueueXmit)
-	for i, s := range list {
+	c.all(list, cost.BrHandleFrameFinish)
+	c.all(list, cost.BrFdbUpdate)
+	c.all(list, cost.BrFdbFind)
+	c.all(list, cost.BrForward)
+	c.all(list, cost.DevQueueXmit)
+	for len(list) > 0 {
+		n := 1
 		if c.watched {
-			k.show(c, s, sight{point: trace.Bridge, port: int32(out[i]), vm: -1, tx: k.ports[out[i]].drv != nil})
-		}
-		if t := k.ports[out[i]].tap; t != nil {
-			t.xmit(c, s)
+			k.show(c, list[0], sight{point: trace.Bridge, port: int32(out[0]), vm: -1, tx: k.ports[out[0]].drv != nil})
 		} else {
-			k.transmit(c, out[i], s)
+			for n < len(list) && out[n] == out[0] {
+				n++
+			}
 		}
+		k.transmit(c, out[0], list[:n]...)
+		list, out = list[n:], out[n:]
 	}
 }
 
@@ -127,13 +134,15 @@ func (k *Kernel) showVerdict(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) 
 
 // transmit is the ndo_start_xmit of a port's device; the caller has charged
 // dev_queue_xmit.
-func (k *Kernel) transmit(c *CPU, out bridge.Port, s *skb) {
+func (k *Kernel) transmit(c *CPU, out bridge.Port, list ...*skb) {
 	dev := &k.ports[out]
 	if dev.tap != nil {
-		dev.tap.xmit(c, s)
+		dev.tap.xmit(c, list)
 		return
 	}
-	dev.drv.xmit(c, s)
+	for _, s := range list {
+		dev.drv.xmit(c, s)
+	}
 }
 
 // send is br_dev_xmit: a frame of the host's own stack goes to the bridge.
@@ -160,7 +169,7 @@ func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb, now sim.Time) {
 		k.eng.Fail(fmt.Errorf("frame %d is in %s at %v and came in at %v", s.id, t.name, now, s.arrived))
 	}
 	k.Latency.Record(now - s.arrived)
-	k.hash.Add(trace.Record{At: now, Kind: trace.Delivered, Who: uint32(t.port), A: s.id, B: s.fate()})
+	k.hash.Delivered(now, uint32(t.port), s.id, s.fate())
 	if c.watched {
 		c.noteOne(cost.ConsumeSkb, s)
 		k.show(c, s, sight{point: trace.VM, verdict: trace.Deliver, port: int32(t.port), vm: t.vm})

@@ -41,44 +41,57 @@ type frag struct {
 	block mem.Addr
 }
 
-// newSKB takes an skb from the free list. One holder, no bytes.
+// newSKB takes an skb from the free list. One holder, no further buffers; the
+// first is for the caller to put in.
 func (k *Kernel) newSKB() *skb {
-	s := k.freeSKBs
-	if s == nil {
-		chunk := make([]skb, 64)
-		for i := range chunk[1:] {
-			chunk[i+1].next = k.freeSKBs
-			k.freeSKBs = &chunk[i+1]
-		}
-		s = &chunk[0]
-	} else {
-		k.freeSKBs = s.next
+	if k.freeSKBs == nil {
+		k.moreSKBs()
 	}
-	s.next, s.holders, s.nfrags, s.length = nil, 1, 0, 0
+	s := k.freeSKBs
+	k.freeSKBs = s.next
+	s.holders, s.nfrags = 1, 0
 	k.skbs++
 	return s
+}
+
+func (k *Kernel) moreSKBs() {
+	chunk := make([]skb, 64)
+	for i := range chunk {
+		chunk[i].next = k.freeSKBs
+		k.freeSKBs = &chunk[i]
+	}
 }
 
 // release takes one holder away; the last one frees the buffers. What it costs
 // is charged by the caller, who knows why.
 func (k *Kernel) release(s *skb) {
-	if s.holders--; s.holders > 0 {
+	if s.holders--; s.holders != 0 {
+		s.shared()
 		return
-	}
-	if s.holders < 0 {
-		panic("kernel: an skb was freed twice")
 	}
 	k.mem.Release(s.block)
 	if s.nfrags > 0 {
-		for _, f := range s.frags[:s.nfrags] {
-			k.mem.Release(f.block)
-		}
+		k.releaseFrags(s)
 	}
 	s.next = k.freeSKBs
 	k.freeSKBs = s
 	k.skbs--
 	if k.starved != nil {
 		k.fed()
+	}
+}
+
+// shared finds an skb with other holders after one of them was taken away. One
+// without any was freed before.
+func (s *skb) shared() {
+	if s.holders < 0 {
+		panic("kernel: an skb was freed twice")
+	}
+}
+
+func (k *Kernel) releaseFrags(s *skb) {
+	for _, f := range s.frags[:s.nfrags] {
+		k.mem.Release(f.block)
 	}
 }
 

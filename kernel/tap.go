@@ -53,37 +53,37 @@ type TapStat struct {
 	TxBytes   uint64
 }
 
-// xmit is tun_net_xmit: s goes on the ring, its reader is woken.
-func (t *tap) xmit(c *CPU, s *skb) {
-	c.acct.Charge(cost.TunNetXmit, 1)
-	if c.watched {
-		c.noteOne(cost.TunNetXmit, s)
-	}
-	if !t.opened {
-		c.drop(s, cost.Tap, cost.DevReady)
-		return
-	}
-	if t.ring == nil {
+// xmit is tun_net_xmit for one frame after the other: it goes on the ring, its
+// reader is woken.
+func (t *tap) xmit(c *CPU, list []*skb) {
+	if t.ring == nil && t.opened {
 		t.ring = make([]slot, t.size)
 	}
-	now := c.clock.Now()
-	sl := &t.ring[t.tail]
-	if sl.s != nil || sl.at > now {
-		c.drop(s, cost.Tap, cost.FullRing)
-		return
-	}
-	*sl = slot{s, now}
-	s.putBy = int32(c.id)
-	if t.tail++; t.tail == t.size {
-		t.tail = 0
-	}
-	if c.watched {
-		c.k.show(c, s, sight{point: trace.Tap, port: int32(t.port), vm: t.vm})
-	}
-	if t.waiting != nil && t.wants&syscall.PollIn != 0 {
-		w := t.waiting
-		t.waiting = nil
-		c.wakeReader(w)
+	for _, s := range list {
+		c.one(cost.TunNetXmit, s)
+		if !t.opened {
+			c.drop(s, cost.Tap, cost.DevReady)
+			continue
+		}
+		now := c.clock.Now()
+		sl := &t.ring[t.tail]
+		if sl.s != nil || sl.at > now {
+			c.drop(s, cost.Tap, cost.FullRing)
+			continue
+		}
+		*sl = slot{s, now}
+		s.putBy = int32(c.id)
+		if t.tail++; t.tail == t.size {
+			t.tail = 0
+		}
+		if c.watched {
+			c.k.show(c, s, sight{point: trace.Tap, port: int32(t.port), vm: t.vm})
+		}
+		if t.waiting != nil && t.wants&syscall.PollIn != 0 {
+			w := t.waiting
+			t.waiting = nil
+			c.wakeReader(w)
+		}
 	}
 }
 
@@ -95,7 +95,7 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	c := taskOf(st).cpu
 	sl := &t.ring[t.head]
 	s := sl.s
-	if s == nil || !c.reached(sl.at) {
+	if s == nil || sl.at > c.seen && sl.at > c.look() {
 		return 0, syscall.EAGAIN
 	}
 	if t.head++; t.head == t.size {

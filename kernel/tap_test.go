@@ -56,7 +56,7 @@ func (b *bare) put(c int, at sim.Time, id uint64) string {
 	s, err := b.allocSKB(60)
 	require.NoError(b.t, err)
 	s.id, s.data[0] = id, byte(id)
-	b.tap.xmit(cpu, s)
+	b.tap.xmit(cpu, []*skb{s})
 	for r, n := range b.drops[cost.Tap] {
 		if n != before[cost.Tap][r] {
 			return cost.DropReason(r).String()

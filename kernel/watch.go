@@ -22,15 +22,17 @@ func (c *CPU) one(s cost.Step, f *skb) {
 //go:noinline
 func (c *CPU) noteOne(s cost.Step, f *skb) { c.note(s, f, 1, 0, "") }
 
-// all charges the steps, in order, once for every frame of list.
-func (c *CPU) all(list []*skb, steps ...cost.Step) {
-	for _, s := range steps {
-		c.acct.Charge(s, uint64(len(list)))
-		if c.watched {
-			for _, f := range list {
-				c.noteOne(s, f)
-			}
-		}
+// all charges the step s once for every frame of list.
+func (c *CPU) all(list []*skb, s cost.Step) {
+	c.acct.Charge(s, uint64(len(list)))
+	if c.watched {
+		c.noteAll(list, s)
+	}
+}
+
+func (c *CPU) noteAll(list []*skb, s cost.Step) {
+	for _, f := range list {
+		c.noteOne(s, f)
 	}
 }
 

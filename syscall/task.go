@@ -349,10 +349,17 @@ func (t *Task) enter() { t.host.Account.Charge(cost.SysEnter, 1) }
 func (t *Task) exit() {
 	a := t.host.Account
 	a.Charge(cost.SysExit, 1)
+	if *t.host.Contended || a.Count(cost.SysExit)%4096 == 0 {
+		t.lookUp()
+	}
+}
+
+// lookUp is the end of a system call at which somebody may get the CPU.
+func (t *Task) lookUp() {
 	if *t.host.Contended {
 		t.preempt()
 	}
-	if a.Count(cost.SysExit)%4096 == 0 {
+	if t.host.Account.Count(cost.SysExit)%4096 == 0 {
 		t.host.Scheduler.Tick(t)
 	}
 }
@@ -360,7 +367,7 @@ func (t *Task) exit() {
 func (t *Task) preempt() { t.host.Scheduler.Preempt(t) }
 
 func (t *Task) descriptor(fd int) *descriptor {
-	if fd < 0 || fd >= len(t.files) || t.files[fd].file == nil {
+	if uint(fd) >= maxFiles || t.files[fd].file == nil {
 		return nil
 	}
 	return &t.files[fd]

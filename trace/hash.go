@@ -79,6 +79,17 @@ func (h *Hash) Add(r Record) {
 	}
 }
 
+// Delivered is Add of the record of a frame that arrived; see Fate. It is the one
+// that is added for every frame.
+func (h *Hash) Delivered(at sim.Time, who uint32, id, fate uint64) {
+	a := fold(h.a^uint64(at)^root2, id^root3)
+	h.a = fold(a^fate, uint64(who)<<8^uint64(Delivered)^root5)
+	h.n++
+	if h.record != nil {
+		h.record(Record{At: at, Kind: Delivered, Who: who, A: id, B: fate})
+	}
+}
+
 // Records is the number of records so far.
 func (h *Hash) Records() uint64 { return h.n }
 

@@ -62,6 +62,20 @@ func TestHashFoldsLikeLargeNumbers(t *testing.T) {
 	}
 }
 
+func TestDeliveredIsAddOfItsRecord(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	var one, other Hash
+	var kept []Record
+	other.Keep(func(r Record) { kept = append(kept, r) })
+	for range 100 {
+		want := Record{sim.Time(r.Int64()), Delivered, r.Uint32(), r.Uint64(), r.Uint64()}
+		one.Add(want)
+		other.Delivered(want.At, want.Who, want.A, want.B)
+		require.Equal(t, want, kept[len(kept)-1])
+	}
+	require.Equal(t, one.String(), other.String())
+}
+
 func TestEqualTracesHaveEqualHashes(t *testing.T) {
 	require.Equal(t, hashOf(sample()), hashOf(sample()))
 	require.Equal(t, new(Hash).String(), hashOf(nil), "the zero value is an empty trace")
