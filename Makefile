@@ -10,7 +10,7 @@ ARGS     ?=
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo '  make run CAPTURE=file.pcap ARGS="--speed top --vms 8"    another capture, other flags'
 	@echo '  make fuzz FUZZTIME=5m                                    longer'
@@ -53,6 +53,11 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		echo "== $$name in $$pkg"; \
 		once "$$pkg" "$$name" || { late && once "$$pkg" "$$name"; } || { late && once "$$pkg" "$$name"; } || exit 1; \
 	done; }
+
+.PHONY: differential
+differential: ## this bridge and the Linux kernel's, the same frames on both (Linux, root, QEMU)
+	@mkdir -p bin && CGO_ENABLED=0 $(GO) build -pgo=off -o bin/ ./internal/differential/bridgediff
+	@bin/bridgediff $(ARGS)
 
 .PHONY: bench
 bench: ## what a frame costs in real time on this machine

@@ -1,0 +1,196 @@
+package differential
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options say how much is compared.
+type Options struct {
+	Seed    uint64 // of the first random setup
+	Configs int    // random setups
+	Steps   int    // of each
+	Row     string // only named rows whose name has this in it, and no random ones; "" for all
+	Show    int    // differences that are printed in full
+}
+
+// A Summary is what came of a run on one kernel.
+type Summary struct {
+	Kernel      string
+	Frames      int
+	Configs     int
+	Differences int
+	Seconds     float64
+	Have, Lack  []string       // features of the kernel
+	Used        map[string]int // setups that used each feature
+	Skipped     []string       // rows whose needs the kernel has not got
+}
+
+// String is the summary's line.
+func (s *Summary) String() string {
+	return fmt.Sprintf("%d frames, %d configurations, %d differences", s.Frames, s.Configs, s.Differences)
+}
+
+// Add counts another kernel's summary in.
+func (s *Summary) Add(t *Summary) {
+	s.Frames += t.Frames
+	s.Configs += t.Configs
+	s.Differences += t.Differences
+}
+
+// A Pair is the two sides and what the kernel's has.
+type Pair struct {
+	Linux, Ours Side
+	Have, Lack  []string
+}
+
+// Run compares the named rows and random setups, and tells w of differences.
+func (p *Pair) Run(w io.Writer, o Options) (*Summary, error) {
+	sum := &Summary{Have: p.Have, Lack: p.Lack, Used: map[string]int{}}
+	began := time.Now()
+	has := func(name string) bool { return slices.Contains(p.Have, name) && Supports(name) }
+	for _, s := range Rows() {
+		if !strings.Contains(s.Name, o.Row) {
+			continue
+		}
+		if lacks := s.lacks(has); lacks != "" {
+			sum.Skipped = append(sum.Skipped, s.Name+": "+lacks)
+			continue
+		}
+		if err := p.one(w, s, sum, o); err != nil {
+			return sum, err
+		}
+	}
+	for c := range o.Configs {
+		if o.Row != "" {
+			break
+		}
+		if err := p.one(w, Generate(o.Seed+uint64(c), o.Steps, has), sum, o); err != nil {
+			return sum, err
+		}
+	}
+	sum.Seconds = time.Since(began).Seconds()
+	return sum, nil
+}
+
+func (p *Pair) one(w io.Writer, s *Setup, sum *Summary, o Options) error {
+	r, err := Compare(p.Linux, p.Ours, s)
+	if err != nil {
+		return err
+	}
+	sum.Frames += r.Frames
+	sum.Configs++
+	for name := range s.features() {
+		sum.Used[name]++
+	}
+	if r.Difference == nil {
+		return nil
+	}
+	sum.Differences++
+	if sum.Differences <= o.Show {
+		fmt.Fprintln(w, r.Difference)
+		if small := p.shrink(r.Difference); small != nil {
+			fmt.Fprintf(w, "the same with fewer steps:\n%v\n", small)
+		}
+		if s.Seed != 0 {
+			fmt.Fprintf(w, "again: -seed %d -config 1 -steps %d\n\n", s.Seed, o.Steps)
+		}
+	}
+	return nil
+}
+
+// shrink looks for a part of the steps that shows a difference, too: nil if
+// there is none.
+func (p *Pair) shrink(d *Difference) (best *Difference) {
+	if d.Step < 0 {
+		return nil
+	}
+	steps := d.Setup.Steps[:d.Step+1]
+	for cut, tries := len(steps)/2, 0; cut > 0 && tries < 80; {
+		shorter := false
+		for at := 0; at+cut < len(steps) && tries < 80; {
+			tries++
+			try := *d.Setup
+			try.Steps = slices.Concat(steps[:at], steps[at+cut:])
+			r, err := Compare(p.Linux, p.Ours, &try)
+			if err != nil || r.Difference == nil || r.Difference.Step < 0 {
+				at += cut
+				continue
+			}
+			best, shorter = r.Difference, true
+			steps = try.Steps[:r.Difference.Step+1]
+		}
+		if !shorter || cut > len(steps)/2 {
+			cut /= 2
+		}
+	}
+	return best
+}
+
+// lacks is the first feature a setup needs and has says is not there.
+func (s *Setup) lacks(has func(string) bool) string {
+	for name := range s.features() {
+		if !has(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// features are the features a setup uses.
+func (s *Setup) features() map[string]bool {
+	used := map[string]bool{}
+	for _, name := range s.Needs {
+		used[name] = true
+	}
+	for _, o := range s.Bridge {
+		used[o.Name] = true
+	}
+	for _, list := range s.Ports {
+		for _, o := range list {
+			used["port "+o.Name] = true
+		}
+	}
+	for _, st := range s.Steps {
+		switch st.Kind {
+		case SetBridge:
+			used[st.Setting.Name] = true
+		case SetPort:
+			used["port "+st.Setting.Name] = true
+		case SetVLAN:
+			used["vlan "+st.Setting.Name] = true
+		}
+	}
+	return used
+}
+
+// Coverage tells which features were tested on which kernel, and which on none.
+func Coverage(w io.Writer, all ...*Summary) {
+	names := map[string]bool{}
+	for _, s := range all {
+		for _, n := range slices.Concat(s.Have, s.Lack) {
+			names[n] = true
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(names)) {
+		var where []string
+		for _, s := range all {
+			if c := s.Used[n]; c > 0 {
+				where = append(where, fmt.Sprintf("%d setups on %s", c, s.Kernel))
+			}
+		}
+		text := strings.Join(where, ", ")
+		switch {
+		case text != "":
+		case slices.ContainsFunc(all, func(s *Summary) bool { return slices.Contains(s.Have, n) }):
+			text = "not compared"
+		default:
+			text = "in none of these kernels"
+		}
+		fmt.Fprintf(w, "  %-32s %s\n", n, text)
+	}
+}
