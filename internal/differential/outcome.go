@@ -108,6 +108,7 @@ func entry(mac bridge.MAC, vlan uint16, port int, flags ...string) string {
 	return s
 }
 
+// String is a line for each copy, or the refusal.
 func (o *Outcome) String() string {
 	var b strings.Builder
 	if o.Err != nil {
