@@ -38,6 +38,7 @@ var walls = []wall{
 	{"nic", "ours", "cost mem sim trace", "hardware knows memory, time and its own registers: it cannot name the software that drives it"},
 	{"bridge", "ours", "bridge/neigh bridge/snoop bridge/stp cost sim", "the bridge knows frames and port numbers, nothing else: no memory it could keep a frame in, no trace it could write, no device"},
 	{"bridge/snoop", "ours", "sim", "who is in which group is a matter of messages and their times: it knows no other part of the bridge"},
+	{"bridge/neigh", "ours", "", "who answers for whom is a matter of one frame and a table: it needs nothing of ours"},
 	{"bridge/stp", "ours", "sim", "the spanning tree knows BPDUs, port numbers and time: the bridge calls it and it calls nobody"},
 	{"syscall", "ours", "cost mem sim", "the border moves bytes between two memories: what lies behind a descriptor is the kernel's, and it calls it through an interface of its own"},
 
@@ -73,7 +74,7 @@ var walls = []wall{
 }
 
 // core are the packages in which a run happens.
-const core = "sim cost mem trace nic bridge bridge/snoop bridge/stp syscall kernel vm"
+const core = "sim cost mem trace nic bridge bridge/neigh bridge/snoop bridge/stp syscall kernel vm"
 
 // exceptions are single files that may do what a wall forbids, and why. The
 // table may not hold one that is not needed.
