@@ -122,7 +122,7 @@ func (l *lab) mdb() string {
 		if e.Filtered {
 			line += map[bool]string{true: " include", false: " exclude"}[e.Include]
 			for _, src := range e.Sources {
-				line += fmt.Sprintf(" %v/%v", src.Addr, src.Timer/sec)
+				line += fmt.Sprintf(" %v/%d", src.Addr, src.Timer/sec)
 			}
 		}
 		if e.Timer != 0 {

@@ -50,8 +50,8 @@ func describe4(t *testing.T, p gopacket.Packet) string {
 		return fmt.Sprintf("v2 %v %v", v1or2.GroupAddress, v1or2.MaxResponseTime)
 	}
 	q := l.(*layers.IGMP)
-	s := fmt.Sprintf("v3 %v %v qrv %d qqi %v", q.GroupAddress, q.MaxResponseTime,
-		q.RobustnessValue, q.IntervalTime)
+	qqic := p.Data()[14+queryHead4+9] // gopacket reads it in tenths
+	s := fmt.Sprintf("v3 %v %v qrv %d qqic %d", q.GroupAddress, q.MaxResponseTime, q.RobustnessValue, qqic)
 	if q.SupressRouterProcessing {
 		s += " suppress"
 	}
