@@ -152,7 +152,6 @@ func (t *Tree) Up(now sim.Time) {
 	if t.on {
 		t.arm(&t.timers, timerHello, t.current.hello)
 	}
-	t.sendConfigs()
 	for _, p := range t.ports {
 		if p.carrier {
 			t.enable(p)

@@ -287,11 +287,17 @@ func TestTopologyChangeIsNotedAndAcknowledged(t *testing.T) {
 		require.Equal(t, 15*sec, n.Ageing(300*sec))
 	}
 	require.Len(t, tcn(leaf), 1, "one notice was enough")
-	acked := slices.IndexFunc(net.nodes[0].sent, func(s sentBPDU) bool { return s.TopologyChangeAck })
-	require.GreaterOrEqual(t, acked, 0)
+	acks := 0
+	for _, s := range net.nodes[0].sent {
+		if s.TopologyChangeAck {
+			acks++
+		}
+	}
+	require.Equal(t, 1, acks, "and so was one acknowledgement")
 	net.run(40 * sec)
 	for _, n := range net.nodes {
-		require.False(t, n.Show(net.now).TopologyChange, "over after max age and forward delay")
+		info := n.Show(net.now)
+		require.False(t, info.TopologyChange || info.TopologyChangeDetected, "over after max age and forward delay")
 	}
 }
 
@@ -538,4 +544,78 @@ func TestRandomNetworksAgreeWithTheDefinition(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
+}
+
+// The bridge has a carrier while a port forwards.
+func TestCarrier(t *testing.T) {
+	net := newNetwork(t, 0)
+	n := net.nodes[0]
+	net.must(n.AddPort(1, PortConfig{}))
+	net.must(n.Enable(1, 0))
+	require.True(t, n.STP())
+	for _, tt := range []struct {
+		at   sim.Time
+		want bool
+	}{{0, false}, {30*sec - 1, false}, {30 * sec, true}} {
+		n.Tick(tt.at)
+		require.Equal(t, tt.want, n.Carrier(), "at %v", tt.at)
+	}
+	n.Down(31 * sec)
+	require.False(t, n.Carrier())
+	require.Equal(t, sim.Never, n.Due(), "nothing runs on a bridge that is down")
+	n.Down(32 * sec)
+	n.Up(33 * sec)
+	n.Up(34 * sec)
+	require.Equal(t, Listening, n.Tree.State(1))
+	require.Equal(t, Disabled, n.Tree.State(7), "a port that is not there")
+}
+
+// A change that is over while the protocol is off leaves the short ageing time.
+func TestAgeingAfterAChange(t *testing.T) {
+	net := newNetwork(t, 0)
+	n := net.nodes[0]
+	net.must(n.AddPort(1, PortConfig{}))
+	net.must(n.Enable(1, 0))
+	age := func() sim.Time { return n.Ageing(300 * sec) }
+	require.Equal(t, 300*sec, age())
+	n.Tick(30 * sec)
+	require.Equal(t, 15*sec, age())
+	n.SetSTP(false, 40*sec)
+	require.Equal(t, 15*sec, age())
+	n.Tick(65 * sec)
+	require.Equal(t, 30*sec, age())
+	n.AgeingConfigured()
+	require.Equal(t, 300*sec, age())
+}
+
+// Only the designated port of a link acknowledges a notice.
+func TestNoticeOnTheRootPortIsIgnored(t *testing.T) {
+	net := newNetwork(t, 0x1000, 0x8000)
+	net.join(0, 1, 4, 4)
+	net.run(120 * sec)
+	n := net.nodes[1]
+	tcn := BPDU{Type: TypeTCN}
+	require.NoError(t, n.Receive(1, tcn.Append(nil), net.now))
+	require.False(t, n.Show(net.now).TopologyChangeDetected)
+	require.NoError(t, net.nodes[0].Receive(1, tcn.Append(nil), net.now))
+	require.True(t, net.nodes[0].Show(net.now).TopologyChange)
+	p, err := net.nodes[0].ShowPort(1, net.now)
+	require.NoError(t, err)
+	require.True(t, p.TopologyChangeAck && p.ConfigPending, "when the hold timer ends")
+}
+
+// A lower identifier of a port makes it speak for a link on which the bridge spoke
+// by another.
+func TestPortPriorityTakesTheLink(t *testing.T) {
+	net := newNetwork(t, 0)
+	net.join(0, 0, 7, 7)
+	net.run(60 * sec)
+	n := net.nodes[0]
+	require.Equal(t, Blocking, n.Tree.State(2))
+	net.must(n.SetPortMAC(2, mac(9)))
+	net.must(n.SetPortPriority(2, 1, net.now))
+	net.run(60 * sec)
+	net.agree()
+	require.Equal(t, Forwarding, n.Tree.State(2))
+	require.Equal(t, Blocking, n.Tree.State(1))
 }
