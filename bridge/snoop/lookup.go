@@ -27,9 +27,7 @@ type Match struct {
 
 // Lookup says where a frame goes of which Receive said r.
 func (s *Snooper) Lookup(r Result, vid uint16, frame []byte, off int, now sim.Time) Match {
-	if now > s.now {
-		s.Tick(now)
-	}
+	s.Tick(now)
 	if !s.enabled {
 		return Match{Flood: true, Up: true}
 	}

@@ -257,3 +257,20 @@ func TestDataFramesAllocateNothing(t *testing.T) {
 		}))
 	}
 }
+
+func BenchmarkDataFrame(b *testing.B) {
+	s, _ := New(Config{Querier: true}, Addrs{})
+	s.Open(0)
+	for p := Port(1); p <= 3; p++ {
+		_ = s.AddPort(p, PortConfig{}, 0)
+		s.SetState(p, Forwarding)
+	}
+	s.Receive(2, 0, join2(2, g1), 14, 0)
+	frame := udp("192.0.2.9", g1)
+	for b.Loop() {
+		r := s.Receive(1, 0, frame, 14, 0)
+		if m := s.Lookup(r, 0, frame, 14, 0); len(m.Ports) != 1 {
+			b.Fatal(m)
+		}
+	}
+}
