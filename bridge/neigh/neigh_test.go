@@ -49,6 +49,10 @@ func net10() *Table {
 			}
 		}
 	}
+	must(t.AddLocal(Elsewhere, ip("::1")))
+	for _, addr := range []string{"127.0.0.1", "224.0.0.1", "::1"} { // whatever one says
+		must(t.Set(Bridge, ip(addr), Neighbour{owner, Permanent, false}))
+	}
 	for _, net := range []string{"10.0.0.%d", "fe80::%d", "2001:db8::%d"} {
 		must(t.AddLocal(Bridge, ip(fmt.Sprintf(net, 9))))
 		must(t.AddLocal(VLAN(10), ip(fmt.Sprintf(net, 19))))
@@ -129,6 +133,7 @@ func TestARP(t *testing.T) {
 		{"probe from a port that has neigh_suppress", arpMsg{all, arpRequest, "0.0.0.0", "10.0.0.1", nil}, func(q *Query) { q.Suppressed = true }, Pass},
 		{"announcement by request", arpMsg{all, arpRequest, "10.0.0.1", "10.0.0.1", nil}, nil, Suppress},
 		{"announcement by reply", arpMsg{all, arpReply, "10.0.0.1", "10.0.0.1", nil}, nil, Suppress},
+		{"announcement by reply to one station", arpMsg{owner, arpReply, "10.0.0.1", "10.0.0.1", nil}, nil, Suppress},
 		{"announcement in a VLAN without interface", arpMsg{all, arpReply, "10.0.0.1", "10.0.0.1", nil}, func(q *Query) { q.VID = 30 }, Suppress},
 		{"RARP request", arpMsg{all, rarp, "0.0.0.0", "0.0.0.0", nil}, func(q *Query) { q.EtherType = EtherRARP }, Pass},
 		{"RARP reply", arpMsg{all, rarpReply, "0.0.0.0", "10.0.0.1", nil}, func(q *Query) { q.EtherType = EtherRARP }, Pass},
@@ -257,6 +262,7 @@ func TestND(t *testing.T) {
 		{"the host's on a VLAN interface above", solicit("fe80::19"), nil, Suppress},
 		{"the host's link-local address elsewhere", solicit("fe80::29"), nil, Reply},
 		{"the host's global address elsewhere", solicit("2001:db8::29"), nil, Suppress},
+		{"the loopback address, which is of no wider scope", solicit("::1"), nil, Reply},
 		{"without source option", with(solicit("fe80::1"), ""), nil, Reply},
 		{"with a nonce before it", with(solicit("fe80::1"), "0e01010203040506"+withSource), nil, Reply},
 		{"an odd byte behind", with(solicit("fe80::1"), withSource+"00"), nil, Reply},
