@@ -236,7 +236,7 @@ func (h *Host) addVM(i int) error {
 		return err
 	}
 	for _, m := range v.Known {
-		if err := h.Bridge.AddStatic(m, port, true); err != nil {
+		if err := h.Bridge.Add(bridge.Entry{MAC: m, Port: port, Kind: bridge.Static, Sticky: true}); err != nil {
 			return fmt.Errorf("%s: %w", v.Name, err)
 		}
 	}

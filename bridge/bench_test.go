@@ -161,7 +161,7 @@ func BenchmarkFlood(b *testing.B) {
 func BenchmarkAge(b *testing.B) {
 	br := benchBridge(b, 1000000, 2)
 	for b.Loop() {
-		br.Age(0)
+		br.age(0)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1e6, "ns/entry")
 }

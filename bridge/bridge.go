@@ -52,111 +52,13 @@ type Config struct {
 	Seed uint64
 }
 
-// An Action is what becomes of a frame.
-type Action uint8
-
-// The actions. The zero value is Drop, so that a forgotten verdict loses a frame
-// visibly instead of sending it somewhere.
-const (
-	Drop     Action = iota // dies; Verdict.Reason says why
-	Forward                // to the one port in Out
-	Flood                  // to the ports in Out
-	Up                     // to the bridge's own interface only
-	PassPort               // to the port's own stack: reserved, not for the bridge
-)
-
-// String is the action's name in journeys.
-func (a Action) String() string { return name(actionNames[:], a) }
-
-var actionNames = [...]string{"drop", "forward", "flood", "up", "pass port"}
-
-// A Learned is what the source address of a frame did to the table.
-type Learned uint8
-
-// What can happen to a source.
-const (
-	LearnedNothing Learned = iota // the table was not asked
-	Refreshed                     // known on this port, or sticky elsewhere
-	Created                       // new
-	Moved                         // known on another port
-	Refused                       // new, and the table is full
-	OwnAddress                    // it is a local address: nothing is written
-)
-
-// String is the name in journeys.
-func (l Learned) String() string { return name(learnedNames[:], l) }
-
-var learnedNames = [...]string{"nothing", "refreshed", "created", "moved", "refused", "own address"}
-
-func name[T ~uint8](names []string, i T) string {
-	if int(i) >= len(names) {
-		return "?"
-	}
-	return names[i]
-}
-
-// A Verdict is what the bridge decides about one frame, and the work it took.
-type Verdict struct {
-	// Out is the ports the frame leaves by, in ascending order, never Local and
-	// never the port it came from. It is the bridge's own memory, must not be
-	// written, and is good until the next Handle. Forward has one port here;
-	// Flood may have none when Up is set.
-	Out []Port
-	// Action is what becomes of the frame.
-	Action Action
-	// Reason is why it is dropped. Beside PassPort it is the reason to give when
-	// the port's own stack does not want the frame.
-	Reason cost.DropReason
-	Work
-}
-
-// Work is the part of a verdict that says what was done on the way to it. It is
-// a type of its own because the compiler keeps a struct in registers only if it
-// has four fields or fewer.
-type Work struct {
-	// Learned is what became of the source.
-	Learned Learned
-	// Up says that the bridge's own interface gets the frame, too.
-	Up bool
-	// Looked says that the destination was looked up.
-	Looked bool
-}
-
-// Flooded says that all ports were gone through, even if none was left to take
-// the frame.
-func (v *Verdict) Flooded() bool { return v.Action == Flood || v.Reason == cost.NoTxTarget }
-
-// Finished says that a frame that came in by a port got past br_handle_frame and
-// into br_handle_frame_finish.
-func (v *Verdict) Finished() bool {
-	switch v.Reason {
-	case cost.NotSpecified, cost.PktTooSmall, cost.MACInvalidSource, cost.MACIEEEMACControl, cost.RSLinkLocal:
-		return false
-	}
-	return true
-}
-
-// Copies is the number of frames that one becomes: 0 when it is dropped.
-func (v *Verdict) Copies() int {
-	n := len(v.Out)
-	if v.Up || v.Action == PassPort {
-		n++
-	}
-	return n
-}
-
-// Clones is how many of the copies need an sk_buff of their own: all but one,
-// which is the frame itself. It goes up when the frame goes up, and else to the
-// last port.
-func (v *Verdict) Clones() int { return max(v.Copies()-1, 0) }
-
 // Stats counts what happened to the table.
 type Stats struct {
 	Created   uint64 // stations learned
 	Moved     uint64 // stations that changed their port
 	Refused   uint64 // frames whose new station did not fit
 	OwnSource uint64 // frames that came in with a local address as their source
-	Aged      uint64 // entries taken out by Age
+	Aged      uint64 // entries taken out because they had aged
 }
 
 // A Bridge is a learning bridge. It has one owner; no method may run beside
@@ -165,11 +67,13 @@ type Bridge struct {
 	fdb     table
 	ports   []port       // by number; ports[Local] is the bridge's own interface
 	members []Port       // those in use but Local, ascending
-	scratch []Port       // where a flood is listed
+	scratch []Copy       // where a flood is listed: room for all members and Local
 	names   []PortConfig // by number
 	cfg     Config
 	stats   Stats
-	due     sim.Time
+	now     sim.Time // of the latest Handle that went the whole way, or Tick
+	walk    sim.Time // when the table is to be walked
+	sent    []Sent
 }
 
 // New returns a bridge without ports.
@@ -188,11 +92,12 @@ func New(cfg Config) (*Bridge, error) {
 	case cfg.GroupFwdMask&0b111 != 0:
 		return nil, fmt.Errorf("bridge: %w: group_fwd_mask %#x: addresses :00, :01 and :02 cannot be chosen", ErrConfig, cfg.GroupFwdMask)
 	}
-	b := &Bridge{fdb: newTable(cfg.Seed), cfg: cfg, due: sim.Never}
+	b := &Bridge{fdb: newTable(cfg.Seed), cfg: cfg, walk: sim.Never}
 	b.ports = []port{{tag: noTag}}
 	b.names = []PortConfig{{Name: cfg.Name, MAC: cfg.MAC}}
+	b.scratch = make([]Copy, 1)
 	if cfg.MAC != (MAC{}) {
-		if err := b.AddLocal(cfg.MAC, Local); err != nil {
+		if err := b.Add(Entry{MAC: cfg.MAC, Port: Local, Kind: Permanent}); err != nil {
 			return nil, err
 		}
 	}
@@ -249,7 +154,7 @@ func (b *Bridge) Handle(in Port, frame []byte, now sim.Time) Verdict {
 	p.Rx++
 	out := &b.ports[there.port()]
 	out.Tx++
-	return Verdict{Out: out.self[:], Action: Forward, Work: Work{Learned: Refreshed, Looked: true}}
+	return Verdict{Out: out.self[:], Action: Forward, Work: Usual}
 }
 
 // decide is Handle without a short way.
@@ -257,6 +162,7 @@ func (b *Bridge) decide(in Port, frame []byte, now sim.Time) Verdict {
 	if !b.has(in) {
 		return Verdict{Reason: cost.NotSpecified}
 	}
+	b.now = max(b.now, now)
 	p := &b.ports[in]
 	p.Rx++
 	if len(frame) < headerLen {
@@ -264,7 +170,7 @@ func (b *Bridge) decide(in Port, frame []byte, now sim.Time) Verdict {
 	}
 	dst, src := addresses(frame)
 	if in == Local {
-		return b.forward(p, in, dst, Work{})
+		return b.forward(p, in, dst, 0)
 	}
 	if !station(src) {
 		return p.drop(cost.MACInvalidSource)
@@ -273,8 +179,11 @@ func (b *Bridge) decide(in Port, frame []byte, now sim.Time) Verdict {
 		if n == 1 {
 			return p.drop(cost.MACIEEEMACControl)
 		}
-		did := Work{Learned: b.learn(in, src, now)}
-		return Verdict{Action: PassPort, Reason: cost.RSLinkLocal, Work: did}
+		return Verdict{Action: PassPort, Reason: cost.RSLinkLocal, Work: Work(b.learn(in, src, now))}
 	}
-	return b.forward(p, in, dst, Work{Learned: b.learn(in, src, now), Up: b.cfg.Promisc})
+	did := Finished | Work(b.learn(in, src, now))
+	if b.cfg.Promisc {
+		did |= PassedUp
+	}
+	return b.forward(p, in, dst, did)
 }

@@ -27,7 +27,7 @@ func (b *Bridge) Check() error {
 		if p == Local || !b.has(p) {
 			continue
 		}
-		if live >= len(b.members) || b.members[live] != p || b.ports[p].self[0] != p {
+		if live >= len(b.members) || b.members[live] != p || b.ports[p].self[0] != (Copy{Port: p}) {
 			return fmt.Errorf("bridge: port %d is not in its place among those flooded", p)
 		}
 		live++

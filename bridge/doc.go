@@ -30,15 +30,15 @@
 // The steps of package cost that the caller owes for a Verdict v:
 //
 //	BrHandleFrame        every frame that did not come from Local
-//	BrHandleFrameFinish  those of them with v.Finished()
-//	BrFdbUpdate          v.Learned is Refreshed, OwnAddress or Refused
-//	BrFdbCreate          v.Learned is Created or Moved
-//	BrFdbFind            v.Looked
-//	BrFlood              v.Flooded()
+//	BrHandleFrameFinish  v.Work has Finished
+//	BrFdbUpdate          v.Work.Learned() is Refreshed, OwnAddress or Refused
+//	BrFdbCreate          v.Work.Learned() is Created or Moved
+//	BrFdbFind            v.Work has Looked
+//	BrFlood              v.Work has Flooded
 //	DeliverClone         v.Clones() times
-//	BrForward            once if v.Out has a port and not v.Up
-//	BrPassFrameUp        v.Up
-//	BrFdbCleanup         every entry that Age looked at
+//	BrForward            once if the last of v.Out is not Local
+//	BrPassFrameUp        v.Work has PassedUp
+//	BrFdbCleanup         every entry that Tick walked over
 //
 // # What a wire can do to it
 //
@@ -51,8 +51,8 @@
 // # Where it is not Linux
 //
 //   - Time is not rounded to jiffies.
-//   - An empty table is not walked: Age returns sim.Never, and Due says when
-//     there is something to wait for again. Linux walks it every 300 s.
+//   - An empty table is not walked: Due is sim.Never, until
+//     there is a station to wait for. Linux walks it every 300 s.
 //   - Learned entries have a bound from the start, Config.MaxLearned; Linux's
 //     fdb_max_learned is off unless set.
 //   - Ports are flooded in ascending order of their numbers, Linux goes from the

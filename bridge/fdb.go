@@ -35,19 +35,48 @@ type Entry struct {
 	Updated sim.Time // the station's last frame; 0 if there was none
 }
 
-// AddLocal enters mac as an address of the interface p, a port or Local itself:
-// frames to it go up and nowhere else. An address that is local already stays
-// with its first interface, and one that was learned or set is replaced.
-func (b *Bridge) AddLocal(mac MAC, p Port) error {
-	if !mac.Station() {
-		return fmt.Errorf("bridge: local entry: %w: %v", ErrAddress, mac)
+// Add enters e, whose Stale and Updated are not looked at, in place of what was
+// in the table for its address.
+//
+// A Permanent entry is an address of the interface Port, which may be Local:
+// frames to it go up and nowhere else. An address that is local already stays with
+// its first interface. The others are stations on a port. A frame from a Static
+// one on another port moves it there, as in Linux, unless it is Sticky. A Dynamic
+// one is as if it was heard of just now, but is not counted against
+// Config.MaxLearned.
+func (b *Bridge) Add(e Entry) error {
+	if err := b.add(e); err != nil {
+		return fmt.Errorf("bridge: %v entry %v: %w", e.Kind, e.MAC, err)
 	}
-	if !b.has(p) {
-		return fmt.Errorf("bridge: local entry %v: %w: %d", mac, ErrNoPort, p)
+	return nil
+}
+
+func (b *Bridge) add(e Entry) error {
+	switch {
+	case !e.MAC.Station():
+		return ErrAddress
+	case !b.has(e.Port) || e.Port == Local && e.Kind != Permanent:
+		return fmt.Errorf("%w: %d", ErrNoPort, e.Port)
 	}
-	if err := b.addLocal(mac.addr(), p); err != nil {
-		return fmt.Errorf("bridge: local entry %v: %w", mac, err)
+	var f what
+	switch e.Kind {
+	case Dynamic:
+	case Static:
+		f = static
+	case Permanent:
+		return b.addLocal(e.MAC.addr(), e.Port)
+	default:
+		return fmt.Errorf("%w: there is no such kind", ErrConfig)
 	}
+	if e.Sticky {
+		f |= sticky
+	}
+	if err := b.fdb.set(e.MAC.addr(), e.Port.with(f)); err != nil || e.Kind != Dynamic {
+		return err
+	}
+	l, i := b.fdb.find(e.MAC.addr())
+	l.updated[i] = b.now
+	b.expect(b.now)
 	return nil
 }
 
@@ -58,30 +87,10 @@ func (b *Bridge) addLocal(a addr, p Port) error {
 	return b.fdb.set(a, p.with(local|static))
 }
 
-// AddStatic enters mac as a station on the port p that does not age. A frame
-// from it on another port moves it there, as in Linux, unless it is sticky. What
-// was in the table for mac is replaced.
-func (b *Bridge) AddStatic(mac MAC, p Port, stick bool) error {
-	if !mac.Station() {
-		return fmt.Errorf("bridge: static entry: %w: %v", ErrAddress, mac)
-	}
-	if p == Local || !b.has(p) {
-		return fmt.Errorf("bridge: static entry %v: %w: %d", mac, ErrNoPort, p)
-	}
-	f := static
-	if stick {
-		f |= sticky
-	}
-	if err := b.fdb.set(mac.addr(), p.with(f)); err != nil {
-		return fmt.Errorf("bridge: static entry %v: %w", mac, err)
-	}
-	return nil
-}
-
-// Delete takes the entry of mac out, of whatever kind, and says whether there
-// was one.
-func (b *Bridge) Delete(mac MAC) bool {
-	at, i := b.fdb.locate(mac.addr())
+// Delete takes the entry of mac in a VLAN out, of whatever kind, and says whether
+// there was one.
+func (b *Bridge) Delete(mac MAC, vlan uint16) bool {
+	at, i := b.fdb.locate(mac.addr().in(vlan))
 	if at < 0 {
 		return false
 	}
@@ -89,9 +98,9 @@ func (b *Bridge) Delete(mac MAC) bool {
 	return true
 }
 
-// Lookup is the entry of mac as it is at the time now.
-func (b *Bridge) Lookup(mac MAC, now sim.Time) (Entry, bool) {
-	l, i := b.fdb.find(mac.addr())
+// Lookup is the entry of mac in a VLAN as it is at the time now.
+func (b *Bridge) Lookup(mac MAC, vlan uint16, now sim.Time) (Entry, bool) {
+	l, i := b.fdb.find(mac.addr().in(vlan))
 	if l == nil {
 		return Entry{}, false
 	}

@@ -163,7 +163,7 @@ func TestCollidingAddressesCostABoundedSearch(t *testing.T) {
 	must(t, b.Check())
 	learned := 0
 	for n := range 10_000 {
-		if v := b.send(honest, all, stationMAC(n), 0); v.Learned == Created {
+		if v := b.send(honest, all, stationMAC(n), 0); v.Work.Learned() == Created {
 			learned++
 		}
 	}
@@ -171,11 +171,11 @@ func TestCollidingAddressesCostABoundedSearch(t *testing.T) {
 		t.Errorf("%d of 10,000 honest stations learned", learned)
 	}
 	must(t, b.Check())
-	if err := b.AddStatic(macs[len(macs)-1], honest, false); !errors.Is(err, ErrFull) {
+	if err := b.Add(Entry{MAC: macs[len(macs)-1], Port: honest, Kind: Static}); !errors.Is(err, ErrFull) {
 		t.Errorf("a static entry where there is no room: %v", err)
 	}
 	for _, mac := range macs {
-		b.Delete(mac)
+		b.Delete(mac, 0)
 	}
 	must(t, b.Check())
 	if b.Len() != learned {

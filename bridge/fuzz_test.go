@@ -68,7 +68,7 @@ func play(t *testing.T, data []byte) {
 		case op < 190:
 			now += sim.Time(next()+1) * sim.Time(1+next()) * 2 * sim.Microsecond
 		case op < 210:
-			looked, removed, due := b.Age(now)
+			looked, removed, due := age(b, now)
 			wantLooked, wantRemoved, wantDue := m.age(now)
 			if looked != wantLooked || removed != wantRemoved || due != wantDue {
 				t.Fatalf("step %d: Age(%v) = %d %d %v, want %d %d %v", step, now, looked, removed, due, wantLooked, wantRemoved, wantDue)
@@ -76,7 +76,7 @@ func play(t *testing.T, data []byte) {
 		case op < 225:
 			a, p, stick := mac(), Port(next()%6), op&1 == 1
 			ok := m.ports[p] != nil && p != Local && a[0]&1 == 0 && a != MAC{}
-			if err := b.AddStatic(a, p, stick); (err == nil) != ok {
+			if err := b.Add(Entry{MAC: a, Port: p, Kind: Static, Sticky: stick}); (err == nil) != ok {
 				t.Fatalf("step %d: static %v on port %d: %v", step, a, p, err)
 			}
 			if ok {
@@ -85,7 +85,7 @@ func play(t *testing.T, data []byte) {
 		case op < 230:
 			a, p := mac(), Port(next()%6)
 			ok := m.ports[p] != nil && a[0]&1 == 0 && a != MAC{}
-			if err := b.AddLocal(a, p); (err == nil) != ok {
+			if err := b.Add(Entry{MAC: a, Port: p, Kind: Permanent}); (err == nil) != ok {
 				t.Fatalf("step %d: local %v on port %d: %v", step, a, p, err)
 			}
 			if ok {
@@ -94,7 +94,7 @@ func play(t *testing.T, data []byte) {
 		case op < 238:
 			a := mac()
 			_, ok := m.entries[a]
-			if b.Delete(a) != ok {
+			if b.Delete(a, 0) != ok {
 				t.Fatalf("step %d: deleting %v: want %v", step, a, ok)
 			}
 			delete(m.entries, a)

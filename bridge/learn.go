@@ -32,8 +32,6 @@ func (b *Bridge) create(in Port, src addr, now sim.Time) Learned {
 		return Refused
 	}
 	b.stats.Created++
-	if b.due == sim.Never {
-		b.due = after(now, b.cfg.Ageing)
-	}
+	b.expect(now)
 	return Created
 }

@@ -63,6 +63,9 @@ func (a addr) mac() (m MAC) {
 	return m
 }
 
+// in is a in the given VLAN.
+func (a addr) in(vlan uint16) addr { return a | addr(vlan&0xfff)<<48 }
+
 func (a addr) vlan() uint16 { return uint16(a>>48) & 0xfff }
 
 // station is MAC.Station.

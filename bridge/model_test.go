@@ -107,6 +107,9 @@ func (m *model) expired(e *modelEntry, now sim.Time) bool {
 }
 
 func (m *model) age(now sim.Time) (looked, removed int, next sim.Time) {
+	if m.cfg.Ageing == sim.Never || m.cfg.Ageing == Hub {
+		return 0, 0, sim.Never
+	}
 	looked = len(m.entries)
 	m.due = sim.Never
 	for mac, e := range m.entries {
@@ -139,11 +142,11 @@ func (m *model) handle(in Port, frame []byte, now sim.Time) Verdict {
 	}
 	p.stats.Rx++
 	v := m.decide(in, frame, now)
-	for _, q := range v.Out {
-		m.ports[q].stats.Tx++
+	if v.Work.Has(PassedUp) {
+		v.Out = append(v.Out, Copy{Port: Local})
 	}
-	if v.Up {
-		m.ports[Local].stats.Tx++
+	for _, c := range v.Out {
+		m.ports[c.Port].stats.Tx++
 	}
 	if v.Action == Drop {
 		p.stats.Drops++
@@ -171,40 +174,42 @@ func (m *model) decide(in Port, frame []byte, now sim.Time) (v Verdict) {
 				return v
 			case pass:
 				v.Action, v.Reason = PassPort, cost.RSLinkLocal
-				v.Learned = m.learn(in, src, now)
+				v.Work = Work(m.learn(in, src, now))
 				return v
 			}
 		}
-		v.Learned = m.learn(in, src, now)
-		v.Up = m.cfg.Promisc
+		v.Work = Work(m.learn(in, src, now)) | Finished
+		if m.cfg.Promisc || dst[0]&1 == 1 {
+			v.Work |= PassedUp
+		}
 	}
 	if dst[0]&1 == 1 {
-		v.Up = in != Local
 		return m.flood(in, v)
 	}
-	v.Looked = true
+	v.Work |= Looked
 	e := m.entries[dst]
 	switch {
 	case e == nil:
 		return m.flood(in, v)
 	case e.kind == Permanent && in != Local:
-		v.Action, v.Up = Up, true
+		v.Action, v.Work = Up, v.Work|PassedUp
 	case e.port == Local || e.port == in:
-		if v.Action = Drop; v.Up {
+		if v.Action = Drop; v.Work.Has(PassedUp) {
 			v.Action = Up
 		} else {
 			v.Reason = cost.RSSamePort
 		}
 	default:
-		v.Action, v.Out = Forward, []Port{e.port}
+		v.Action, v.Out = Forward, to(e.port)
 	}
 	return v
 }
 
 func (m *model) flood(in Port, v Verdict) Verdict {
-	v.Out = m.others(in)
+	v.Out = to(m.others(in)...)
 	v.Action = Flood
-	if len(v.Out) == 0 && !v.Up {
+	v.Work |= Flooded
+	if len(v.Out) == 0 && !v.Work.Has(PassedUp) {
 		v.Action, v.Reason = Drop, cost.NoTxTarget
 	}
 	return v
@@ -269,7 +274,7 @@ func (m *model) differs(b *Bridge, now sim.Time) string {
 		if got[i] != want {
 			return fmt.Sprintf("entry %+v, want %+v", got[i], want)
 		}
-		if one, ok := b.Lookup(mac, now); !ok || one != want {
+		if one, ok := b.Lookup(mac, 0, now); !ok || one != want {
 			return fmt.Sprintf("lookup of %v gives %+v %v, want %+v", mac, one, ok, want)
 		}
 	}

@@ -36,10 +36,10 @@ type PortStats struct {
 	Rx, Tx, Drops uint64
 }
 
-// A port is what Handle needs of a port, in half a cache line.
+// A port is what Handle needs of a port, in a cache line.
 type port struct {
 	PortStats
-	self [1]Port // its number: the Out of a frame that leaves by it; none if it is gone
+	self [1]Copy // the Out of a frame that leaves by it as it came; to none if it is gone
 	tag  what    // what the entry of a station that stays on this port compares to
 }
 
@@ -48,7 +48,7 @@ const (
 	noTag      = ^what(0) // like no entry: every frame goes the whole way
 )
 
-var gone = port{self: [1]Port{none}, tag: noTag}
+var gone = port{self: [1]Copy{{Port: none}}, tag: noTag}
 
 func (p *port) drop(why cost.DropReason) Verdict {
 	p.Drops++
@@ -73,7 +73,7 @@ func (b *Bridge) AddPort(cfg PortConfig) (Port, error) {
 	if int(p) == len(b.ports) {
 		b.ports = append(b.ports, gone)
 		b.names = append(b.names, PortConfig{})
-		b.scratch = append(b.scratch, none)
+		b.scratch = append(b.scratch, Copy{})
 	}
 	if cfg.MAC != (MAC{}) {
 		if err := b.addLocal(cfg.MAC.addr(), p); err != nil {
@@ -81,7 +81,7 @@ func (b *Bridge) AddPort(cfg PortConfig) (Port, error) {
 		}
 	}
 	b.names[p] = cfg
-	b.ports[p] = port{self: [1]Port{p}, tag: p.with(0)}
+	b.ports[p] = port{self: [1]Copy{{Port: p}}, tag: p.with(0)}
 	if b.deaf(p) || b.cfg.Promisc {
 		b.ports[p].tag = noTag
 	}
@@ -124,7 +124,7 @@ func (b *Bridge) PortStats(p Port) PortStats {
 }
 
 func (b *Bridge) has(p Port) bool {
-	return uint(p) < uint(len(b.ports)) && b.ports[p].self[0] != none
+	return uint(p) < uint(len(b.ports)) && b.ports[p].self[0].Port != none
 }
 
 // deaf says that the port p learns nothing.

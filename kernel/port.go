@@ -30,16 +30,16 @@ func (k *Kernel) receive(c *CPU, in bridge.Port, list []*skb) {
 	row := 0 // frames list[row:i] are decided and not sent yet
 	for i, s := range list {
 		v := k.br.Handle(in, s.data, now)
-		if v.Action == bridge.Forward && v.Learned == bridge.Refreshed && !v.Up {
-			out[i] = v.Out[0]
+		if v.Action == bridge.Forward && v.Work == bridge.Usual {
+			out[i] = v.Out[0].Port
 			continue
 		}
 		k.forward(c, list[row:i], out[row:i])
 		row = i + 1
-		if v.Finished() {
+		if v.Work.Has(bridge.Finished) {
 			c.one(cost.BrHandleFrameFinish, s)
 		}
-		k.learned(c, s, v.Learned)
+		k.learned(c, s, v.Work.Learned())
 		k.decided(c, in, s, &v)
 	}
 	k.forward(c, list[row:], out[row:len(list)])
@@ -82,10 +82,10 @@ func (k *Kernel) learned(c *CPU, s *skb, what bridge.Learned) {
 
 // decided carries out the bridge's verdict on s.
 func (k *Kernel) decided(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) {
-	if v.Looked {
+	if v.Work.Has(bridge.Looked) {
 		c.one(cost.BrFdbFind, s)
 	}
-	if v.Flooded() {
+	if v.Work.Has(bridge.Flooded) {
 		c.one(cost.BrFlood, s)
 	}
 	if k.sink != nil {
@@ -104,17 +104,18 @@ func (k *Kernel) decided(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) {
 		k.flow.Cloned += uint64(more)
 	}
 	for i, out := range v.Out {
-		if i < len(v.Out)-1 || v.Up {
+		if out.Port == bridge.Local {
+			c.one(cost.BrPassFrameUp, s)
+			k.host.input(c, s)
+			break
+		}
+		if i < len(v.Out)-1 {
 			c.one(cost.DeliverClone, s)
 		} else {
 			c.one(cost.BrForward, s)
 		}
 		c.one(cost.DevQueueXmit, s)
-		k.transmit(c, out, s)
-	}
-	if v.Up {
-		c.one(cost.BrPassFrameUp, s)
-		k.host.input(c, s)
+		k.transmit(c, out.Port, s)
 	}
 }
 
@@ -126,9 +127,13 @@ func (k *Kernel) showVerdict(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) 
 	case bridge.Flood:
 		what.verdict = trace.Flood
 	case bridge.Forward:
-		what.port = int32(v.Out[0])
+		what.port = int32(v.Out[0].Port)
 	}
-	what.tx = len(v.Out) == 1 && k.ports[v.Out[0]].drv != nil
+	ports := len(v.Out)
+	if v.Work.Has(bridge.PassedUp) {
+		ports--
+	}
+	what.tx = ports == 1 && k.ports[v.Out[0].Port].drv != nil
 	k.show(c, s, what)
 }
 
@@ -187,8 +192,8 @@ func (k *Kernel) armAgeing() {
 // age is br_fdb_cleanup, run by the first CPU's worker.
 func (k *Kernel) age(now sim.Time) {
 	k.cpus[0].later(func(c *CPU) {
-		looked, _, _ := k.br.Age(c.clock.Now())
-		c.shared(cost.BrFdbCleanup, uint64(looked), "")
+		did := k.br.Tick(c.clock.Now())
+		c.shared(cost.BrFdbCleanup, uint64(did.Walked), "")
 		k.armAgeing()
 	})
 }

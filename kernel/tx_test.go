@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ringside/bridge"
 	"ringside/cost"
 	"ringside/kernel"
 	"ringside/kernel/kerneltest"
@@ -34,7 +35,7 @@ func sender(n, size int, pause sim.Time) func(*syscall.Task) error {
 // hear makes the bridge know the station behind the wire.
 func hear(t *testing.T, r *kerneltest.Rig) {
 	t.Helper()
-	require.NoError(t, r.Bridge.AddStatic(kerneltest.Remote(1), r.Port, false))
+	require.NoError(t, r.Bridge.Add(bridge.Entry{MAC: kerneltest.Remote(1), Port: r.Port, Kind: bridge.Static}))
 }
 
 // numbers is what stands in the frames that left.

@@ -86,16 +86,16 @@ func (o *Ours) Do(s *Step) (out Outcome, err error) {
 	case Wait:
 	case AddFDB:
 		if s.Port == Host {
-			out.Err = o.b.AddLocal(s.MAC, bridge.Local)
+			out.Err = o.b.Add(bridge.Entry{MAC: s.MAC, Port: bridge.Local, Kind: bridge.Permanent})
 			break
 		}
-		out.Err = o.b.AddStatic(s.MAC, o.port[s.Port], s.Flags&Sticky != 0)
+		out.Err = o.b.Add(bridge.Entry{MAC: s.MAC, Port: o.port[s.Port], Kind: bridge.Static, Sticky: s.Flags&Sticky != 0})
 	case DelFDB:
-		e, ok := o.b.Lookup(s.MAC, o.now())
+		e, ok := o.b.Lookup(s.MAC, 0, o.now())
 		if !ok || e.Port != o.port[s.Port] {
 			out.Err = bridge.ErrNoPort
 		} else {
-			o.b.Delete(s.MAC)
+			o.b.Delete(s.MAC, 0)
 		}
 	case Attach:
 		out.Err = o.attach(s.Port, o.setup.Ports[s.Port-1])
@@ -111,11 +111,12 @@ func (o *Ours) Do(s *Step) (out Outcome, err error) {
 
 func (o *Ours) frame(s *Step) (all []Copy) {
 	v := o.b.Handle(o.port[s.Port], s.Bytes, o.now())
-	for _, p := range v.Out {
-		all = append(all, Copy{Place{Out, o.number(p)}, s.Bytes})
-	}
-	if v.Up {
-		all = append(all, Copy{Place{ToHost, Host}, s.Bytes})
+	for _, c := range v.Out {
+		if c.Port == bridge.Local {
+			all = append(all, Copy{Place{ToHost, Host}, s.Bytes})
+			continue
+		}
+		all = append(all, Copy{Place{Out, o.number(c.Port)}, s.Bytes})
 	}
 	if v.Action == bridge.PassPort {
 		all = append(all, Copy{Place{ToPort, s.Port}, bare(s.Bytes)})

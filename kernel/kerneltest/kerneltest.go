@@ -123,7 +123,7 @@ func Boot(c Config) (*Rig, error) {
 	for i := range c.Taps {
 		p, err := r.AddTap(fmt.Sprintf("tap%d", i), int32(i))
 		if err == nil {
-			err = r.Bridge.AddStatic(Station(i), p, true)
+			err = r.Bridge.Add(bridge.Entry{MAC: Station(i), Port: p, Kind: bridge.Static, Sticky: true})
 		}
 		if err != nil {
 			r.Close()
