@@ -1,8 +1,8 @@
 package ringside
 
 import (
+	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"ringside/bridge"
@@ -18,9 +18,17 @@ import (
 // Config describes a machine. The zero value is one NIC of 10 Gbit/s with one
 // queue of 256 descriptors that is plugged into nothing, a bridge, and no guest,
 // on the price book linux-xeon.
+//
+// Machines with one NIC and one bridge need no NICs and no Bridges: Wire and what
+// follows it describe the NIC; Ageing, MaxLearned and Host the bridge. Where there
+// are NICs and Bridges, these fill in what they leave out.
 type Config struct {
 	Seed uint64
 	Book *cost.Book // nil means the built-in linux-xeon
+
+	Bridges []Bridge // nil means one; the first is where everything is plugged in that names none
+	NICs    []NIC    // nil means one
+	Patches []Patch  // between bridges
 
 	Wire    nic.Wire // what the NIC is plugged into; nil means nothing
 	LinkBPS uint64   // bits a second: 1e9, 10e9, 25e9, 40e9 or 100e9; 0 means 10e9
@@ -34,9 +42,9 @@ type Config struct {
 	VMs      []VM
 	TapQueue int // frames that wait for a guest; 0 means 1000
 
-	Ageing     sim.Time // of the bridge's entries; 0 means 300 s
-	MaxLearned int      // bound of the forwarding database; 0 means the bridge's default
-	Host       HostStack
+	Ageing     sim.Time  // of the first bridge's entries; 0 means 300 s
+	MaxLearned int       // bound of the first bridge's forwarding database; 0 means the bridge's default
+	Host       HostStack // at the first bridge
 
 	RAM  int        // bytes of host memory; 0 means enough for the rings and some queues
 	Sink trace.Sink // watches the run; nil means nobody does
@@ -51,21 +59,6 @@ const DefaultITR = 50 * sim.Microsecond
 
 // HostStack is the host's own network stack on the bridge's local port.
 type HostStack = kernel.HostStack
-
-// A VM is one guest. Only Program is required.
-type VM struct {
-	Name    string // "" means vm0, vm1, …
-	Program vm.Program
-	MAC     vm.MAC     // the zero MAC means 02:00:00:00:01:00 and up
-	Addr    netip.Addr // what the program may answer for
-	Batch   int        // frames that one Receive may fetch in one system call
-	CPU     *int       // nil means in turn over the CPUs that serve no interrupts
-
-	// Known are addresses that the bridge sends to this guest from the start,
-	// as sticky entries: frames that come from one of them elsewhere do not move
-	// it. Without any, the bridge learns the guest when it first speaks.
-	Known []bridge.MAC
-}
 
 // A Host is the whole machine. It has one owner; no method may run beside
 // another.
@@ -134,39 +127,24 @@ func (c *Config) defaults() error {
 		return fmt.Errorf("Config.RAM is %d bytes; up to %d are possible", c.RAM, maxRAM)
 	case c.CPUs < 0 || len(c.VMs) > bridge.MaxPorts-1:
 		return fmt.Errorf("%d CPUs and %d VMs; none can be negative and there is room for %d VMs", c.CPUs, len(c.VMs), bridge.MaxPorts-1)
-	case c.Host.MTU != 0 && (c.Host.MTU < 1280 || c.Host.MTU > 9000):
-		return fmt.Errorf("Config.Host.MTU is %d; 1280 to 9000 are possible", c.Host.MTU)
-	}
-	for _, p := range c.Host.Addresses {
-		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
-			return fmt.Errorf("Config.Host.Addresses has %v, which is no host's address with its prefix, as 192.0.2.1/24 is", p)
-		}
 	}
 	c.VMs = slices.Clone(c.VMs)
-	if c.Wire == nil {
-		c.Wire = unplugged{}
+	for i := range c.VMs {
+		v := &c.VMs[i]
+		inherit(&v.Name, "", fmt.Sprintf("vm%d", i))
+		inherit(&v.Port.Name, "", fmt.Sprintf("tap%d", i))
 	}
-	if c.LinkBPS == 0 {
-		c.LinkBPS = 10e9
-	}
-	c.Queues = max(c.Queues, 1)
-	if c.Ring == 0 {
-		c.Ring = 256
-	}
-	switch c.ITR {
-	case 0:
-		c.ITR = DefaultITR
-	case NoITR:
-		c.ITR = 0
+	if err := c.network(); err != nil {
+		return err
 	}
 	if c.CPUs == 0 {
-		c.CPUs = c.Queues + min(len(c.VMs), 4)
+		c.CPUs = c.queues() + min(len(c.VMs), 4)
 	}
 	if c.RAM == 0 {
-		c.RAM = 64<<20 + 3*c.Queues*c.Ring*2*mem.PageSize
-	}
-	if c.Host.MAC == (bridge.MAC{}) {
-		c.Host.MAC = bridge.MAC{0x02, 0, 0, 0, 0, 0xfe}
+		c.RAM = 64 << 20
+		for _, n := range c.NICs {
+			c.RAM += 3 * n.Queues * n.Ring * 2 * mem.PageSize
+		}
 	}
 	for i := range c.VMs {
 		v := &c.VMs[i]
@@ -175,9 +153,6 @@ func (c *Config) defaults() error {
 		}
 		if v.Batch < 0 || v.Batch > maxBatch {
 			return fmt.Errorf("VM %d fetches %d frames at once; up to %d are possible", i, v.Batch, maxBatch)
-		}
-		if v.Name == "" {
-			v.Name = fmt.Sprintf("vm%d", i)
 		}
 		if v.MAC == (vm.MAC{}) {
 			v.MAC = vm.MAC{0x02, 0, 0, byte(i >> 16), byte(i>>8) + 1, byte(i)}
@@ -193,27 +168,28 @@ func (c *Config) defaults() error {
 func (h *Host) build() error {
 	c := &h.cfg
 	var err error
-	h.Bridge, err = bridge.New(bridge.Config{
-		Name: "br0", MAC: c.Host.MAC, Ageing: c.Ageing, MaxLearned: c.MaxLearned,
-		Seed: h.Engine.Rand("bridge/hash").Uint64(),
-	})
-	if err != nil {
+	if len(c.Bridges) > 1 || len(c.NICs) > 1 || len(c.Patches) > 0 {
+		return errors.New("several bridges or NICs are not wired up yet")
+	}
+	br, n := &c.Bridges[0], &c.NICs[0]
+	br.Seed = h.Engine.Rand("bridge/hash").Uint64()
+	if h.Bridge, err = bridge.New(br.Config); err != nil {
 		return err
 	}
 	h.Kernel, err = kernel.Boot(kernel.Config{
 		Engine: h.Engine, Memory: h.Memory, Book: h.book, Hash: h.Hash, Drops: &h.drops, Bridge: h.Bridge,
-		Sink: c.Sink, CPUs: c.CPUs, Host: c.Host, TapQueue: c.TapQueue,
+		Sink: c.Sink, CPUs: c.CPUs, Host: br.Host, TapQueue: c.TapQueue,
 	})
 	if err != nil {
 		return err
 	}
-	h.device = cost.NewAccount("eth0", h.book, true)
-	_, err = h.Kernel.AddNIC(kernel.NICConfig{Name: "eth0", Queues: c.Queues, Ring: c.Ring, ITR: c.ITR, DropEn: c.DropEn},
+	h.device = cost.NewAccount(n.Name, h.book, true)
+	_, err = h.Kernel.AddNIC(kernel.NICConfig{Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn},
 		func(irq nic.IRQ) (*nic.NIC, error) {
 			var err error
 			h.NIC, err = nic.New(nic.Config{
-				Name: "eth0", Engine: h.Engine, Memory: h.Memory, Account: h.device, Drops: &h.drops, Hash: h.Hash,
-				Sink: c.Sink, Wire: c.Wire, IRQ: irq, MAC: c.Host.MAC, LinkBPS: c.LinkBPS, Queues: c.Queues, FIFO: c.FIFO,
+				Name: n.Name, Engine: h.Engine, Memory: h.Memory, Account: h.device, Drops: &h.drops, Hash: h.Hash,
+				Sink: c.Sink, Wire: n.Wire, IRQ: irq, MAC: br.MAC, LinkBPS: n.LinkBPS, Queues: n.Queues, FIFO: n.FIFO,
 			})
 			return h.NIC, err
 		})
@@ -230,7 +206,7 @@ func (h *Host) build() error {
 
 func (h *Host) addVM(i int) error {
 	v := &h.cfg.VMs[i]
-	tap := fmt.Sprintf("tap%d", i)
+	tap := v.Port.Name
 	port, err := h.Kernel.AddTap(tap, int32(i))
 	if err != nil {
 		return err
@@ -241,10 +217,10 @@ func (h *Host) addVM(i int) error {
 		}
 	}
 	cpu := 0
-	if guests := h.cfg.CPUs - h.cfg.Queues; v.CPU != nil {
+	if guests := h.cfg.CPUs - h.cfg.queues(); v.CPU != nil {
 		cpu = *v.CPU
 	} else if guests > 0 {
-		cpu = h.cfg.Queues + i%guests
+		cpu = h.cfg.queues() + i%guests
 	} else {
 		cpu = i % h.cfg.CPUs
 	}

@@ -20,8 +20,9 @@ type Machine struct {
 
 func (h *Host) machine() Machine {
 	c := &h.cfg
+	n := &c.NICs[0]
 	m := Machine{
-		LinkBPS: c.LinkBPS, Queues: c.Queues, Ring: c.Ring, ITRUs: int64(c.ITR / sim.Microsecond), DropEn: c.DropEn,
+		LinkBPS: n.LinkBPS, Queues: n.Queues, Ring: n.Ring, ITRUs: int64(n.ITR / sim.Microsecond), DropEn: n.DropEn,
 		CPUs: c.CPUs, VMs: len(c.VMs), Batch: 1, TapQueue: c.TapQueue,
 	}
 	if m.TapQueue == 0 {
@@ -33,10 +34,13 @@ func (h *Host) machine() Machine {
 	return m
 }
 
-// hostMAC is the address of the host's own stack.
-func (c *Config) hostMAC() []byte {
-	if m := c.Host.MAC; m != (bridge.MAC{}) {
-		return m[:]
+// hosts lists the addresses of the host's own stacks.
+func (c Config) hosts() (list []bridge.MAC, err error) {
+	if err = c.bridges(); err != nil {
+		return nil, err
 	}
-	return []byte{0x02, 0, 0, 0, 0, 0xfe}
+	for i := range c.Bridges {
+		list = append(list, c.Bridges[i].MAC)
+	}
+	return list, nil
 }

@@ -29,8 +29,14 @@ type Replay struct {
 	Loop  int      // times the files are played; 0 means once
 	Limit uint64   // frames put on the wire in all; 0 means no limit
 
-	VMs     int        // guests; 0 means 4
-	Program vm.Program // of every guest; nil means vm.Sink
+	// NIC is the adapter on whose wire the files are played; "" means the first.
+	NIC string
+	// Settle is when the files begin. Until then the machine has time for what it
+	// does by itself, a spanning tree for instance, which by default takes 30 s.
+	Settle sim.Time
+
+	VMs     int        // guests; 0 means as many as the Config has, or 4
+	Program vm.Program // of every guest whose VM in the Config has none; nil means vm.Sink
 	Guest   string     // what reports call Program; "" means "sink", or "custom" for a Program
 	Map     []Mapping  // addresses of guests; nil means the most talkative destinations get one each
 
@@ -103,22 +109,34 @@ const (
 // minFrame is the shortest frame on Ethernet, without its FCS.
 const minFrame = 60
 
-// Run plays the captures into a machine made by cfg, whose Wire and VMs are set
-// from the replay, and returns the report. The files are read twice, first to
+// Run plays the captures into a machine made by cfg and returns the report. The
+// wire of the replay's NIC is the captures; what the replay says of guests is
+// added to cfg's VMs, of which there may be fewer or none. The files are read twice, first to
 // see who is talked to; their size does not matter to memory. The Host that ran
 // is handed to look, if that is not nil, before it is closed.
 func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
+	if r.VMs == 0 {
+		r.VMs = len(cfg.VMs)
+	}
 	if err := r.check(); err != nil {
 		return nil, err
+	}
+	hosts, err := cfg.hosts()
+	if err != nil {
+		return nil, fmt.Errorf("ringside: %w", err)
 	}
 	found, err := r.survey()
 	if err != nil {
 		return nil, err
 	}
-	delete(found.to, key(cfg.hostMAC())) // frames to the host are the host's
+	for _, m := range hosts {
+		delete(found.to, key(m[:])) // frames to the host are the host's
+	}
 	w := &replayWire{r: &r, found: found}
-	cfg.Wire = w
-	cfg.VMs = r.guests(w)
+	if err := r.plug(&cfg, w); err != nil {
+		return nil, err
+	}
+	cfg.VMs = r.guests(w, cfg.VMs)
 	h, err := New(cfg)
 	if err != nil {
 		return nil, err
@@ -142,7 +160,7 @@ func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
 	}
 	rep := h.Report()
 	rep.Input = w.input()
-	if in := rep.Conservation.FromWire; in != w.frames {
+	if in := h.NIC.Counts().In + h.NIC.UnderWay(); in != w.frames {
 		return nil, fmt.Errorf("replay: %d frames were put on the wire and the NIC took %d", w.frames, in)
 	}
 	if look != nil {
@@ -151,6 +169,23 @@ func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
 		}
 	}
 	return rep, nil
+}
+
+// plug makes w the wire of the NIC that the replay is for.
+func (r *Replay) plug(cfg *Config, w nic.Wire) error {
+	cfg.NICs = slices.Clone(cfg.NICs)
+	if len(cfg.NICs) == 0 {
+		cfg.NICs = make([]NIC, 1)
+	}
+	for i := range cfg.NICs {
+		n := &cfg.NICs[i]
+		inherit(&n.Name, "", fmt.Sprintf("eth%d", i))
+		if r.NIC == "" || n.Name == r.NIC {
+			n.Wire, r.NIC = w, n.Name
+			return nil
+		}
+	}
+	return fmt.Errorf("replay: there is no NIC %q to play on", r.NIC)
 }
 
 // watch lets the run be stopped from outside, and stops one that has no end.
@@ -167,7 +202,7 @@ func (r *Replay) watch(h *Host, w *replayWire) {
 		switch {
 		case r.stopped() != nil:
 			h.Engine.Fail(r.stopped())
-		case r.Grace > 0 && r.Until == 0 && w.over && at-w.pace.latest > r.Grace:
+		case r.Grace > 0 && r.Until == 0 && w.over && at-w.pace.latest-r.Settle > r.Grace:
 			h.Engine.Fail(fmt.Errorf("replay: %w %v after the last one from the wire: guests that answer each other never come to rest; end the run at a time, or map fewer of them",
 				ErrEndless, r.Grace))
 		}
@@ -191,6 +226,9 @@ func (r *Replay) check() error {
 	}
 	if r.Loop == 0 {
 		r.Loop = 1
+	}
+	if r.Settle < 0 || r.Settle > longest {
+		return fmt.Errorf("replay: settles for %v; up to %v are possible", r.Settle, longest)
 	}
 	if r.VMs < 0 || r.VMs > bridge.MaxPorts-1 {
 		return fmt.Errorf("replay: %d VMs; 1 to %d are possible", r.VMs, bridge.MaxPorts-1)
@@ -221,12 +259,18 @@ func (r *Replay) check() error {
 }
 
 // guests makes the VMs and tells the wire which address went to which.
-func (r *Replay) guests(w *replayWire) []VM {
+func (r *Replay) guests(w *replayWire, given []VM) []VM {
 	vms := make([]VM, r.VMs)
+	copy(vms, given)
 	for i := range vms {
-		vms[i].Program, vms[i].Batch = r.Program, r.Batch
+		v := &vms[i]
+		v.Known = slices.Clone(v.Known)
+		if v.Program == nil {
+			v.Program = r.Program
+		}
+		inherit(&v.Batch, r.Batch, 0)
 		if i < len(r.Addrs) {
-			vms[i].Addr = r.Addrs[i]
+			v.Addr = r.Addrs[i]
 		}
 	}
 	mapping := r.Map
@@ -236,7 +280,7 @@ func (r *Replay) guests(w *replayWire) []VM {
 	w.mapped = map[uint64]*Mapped{}
 	for _, m := range mapping {
 		v := &vms[m.VM]
-		if len(v.Known) == 0 {
+		if len(v.Known) == 0 && v.MAC == (vm.MAC{}) {
 			v.MAC = m.MAC
 		}
 		v.Known = append(v.Known, m.MAC)
@@ -498,7 +542,7 @@ func (w *replayWire) at(rec *capture.Record, n int) sim.Time {
 		w.err = &InputError{fmt.Errorf("replay: at the speed %v frame %d goes out after more than six days of virtual time, which is too long: play faster, fewer loops, or fewer frames",
 			w.r.Speed, w.frames)}
 	}
-	return at
+	return w.r.Settle + at
 }
 
 // longest is how long a replay may last, half of what a guest may work. A stamp that

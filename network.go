@@ -1,0 +1,317 @@
+package ringside
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"ringside/bridge"
+	"ringside/bridge/snoop"
+	"ringside/nic"
+	"ringside/sim"
+	"ringside/vm"
+)
+
+// A Bridge is one bridge with the host's stack on its own interface. The zero
+// value is a bridge with Linux's defaults, the first named br0, the next br1.
+type Bridge struct {
+	bridge.Config // MAC is Host.MAC if that is set
+
+	// Host is the host's stack at this bridge. The zero MAC means
+	// 02:00:00:00:00:fe at the first bridge, 02:00:00:00:01:fe at the next.
+	Host HostStack
+
+	FDB []FDBEntry // entries it has from the start
+	MDB []MDBEntry
+}
+
+// An FDBEntry is an address that a bridge knows from the start, as `bridge fdb
+// add` makes it. Its Port is found by the interface's name.
+type FDBEntry struct {
+	Dev string // interface; "" or the bridge's name means the bridge's own
+	bridge.Entry
+}
+
+// An MDBEntry is a group that a port wants from the start, as `bridge mdb add`
+// makes it. Its Port is found by the interface's name.
+type MDBEntry struct {
+	Dev string // interface; "" or the bridge's name means the bridge's own
+	snoop.Static
+}
+
+// NoBridge as an interface's Bridge leaves it alone: what comes in by it nobody
+// wants, and all it can be is the far end of a mirror.
+const NoBridge = "none"
+
+// A NIC is one adapter, with a wire of its own. The zero value is what Config
+// says for all, on the first bridge.
+type NIC struct {
+	Name string // "" means eth0, eth1, …
+
+	Wire    nic.Wire // nil means Config.Wire for the first that has none, and nothing for others
+	LinkBPS uint64   // this and the next four: 0 means the Config's
+	Queues  int
+	Ring    int
+	ITR     sim.Time // NoITR for none
+	FIFO    int
+	DropEn  bool // or Config.DropEn
+
+	Bridge    string            // the bridge it is a port of; "" means the first
+	Port      bridge.PortConfig // of that port; its Name is the NIC's
+	MTU       int               // 0 means as long a frame as the NIC carries
+	MirrorIn  string            // interface that gets a copy of each frame that comes in; "" means none
+	MirrorOut string            // likewise of each that leaves
+}
+
+// A Patch is a cable between two bridges, as a pair of veth interfaces is: what
+// leaves by one end comes in by the other.
+type Patch struct{ A, B PatchEnd }
+
+// A PatchEnd is one interface of a Patch.
+type PatchEnd struct {
+	Name      string            // "" means patch0a and patch0b, patch1a, …
+	Bridge    string            // the bridge it is a port of; "" means the first for A and the second for B
+	Port      bridge.PortConfig // of that port; its Name is the end's
+	MTU       int               // 0 means frames of any length
+	MirrorIn  string            // as NIC has it
+	MirrorOut string
+}
+
+// A VM is one guest. Only Program is required.
+type VM struct {
+	Name    string // "" means vm0, vm1, …
+	Program vm.Program
+	MAC     vm.MAC     // the zero MAC means 02:00:00:00:01:00 and up
+	Addr    netip.Addr // what the program may answer for
+	Batch   int        // frames that one Receive may fetch in one system call
+	CPU     *int       // nil means in turn over the CPUs that serve no interrupts
+
+	// Known are addresses that the bridge sends to this guest from the start,
+	// as sticky entries: frames that come from one of them elsewhere do not move
+	// it. Without any, the bridge learns the guest when it first speaks.
+	Known []bridge.MAC
+
+	Bridge    string            // the bridge its tap is a port of; "" means the first
+	Port      bridge.PortConfig // of that port; its Name is the tap's, "" means tap0, tap1, …
+	MTU       int               // of the tap; 0 means frames of any length
+	MirrorIn  string            // as NIC has it; in is from the guest
+	MirrorOut string
+}
+
+// network fills in the defaults of bridges, NICs and patches and finds what
+// cannot be.
+func (c *Config) network() error {
+	if err := c.bridges(); err != nil {
+		return err
+	}
+	if err := c.nics(); err != nil {
+		return err
+	}
+	for i := range c.VMs {
+		inherit(&c.VMs[i].Bridge, "", c.Bridges[0].Name)
+	}
+	c.Patches = slices.Clone(c.Patches)
+	for i := range c.Patches {
+		p := &c.Patches[i]
+		p.A.defaults(fmt.Sprintf("patch%da", i), 0, c.Bridges)
+		p.B.defaults(fmt.Sprintf("patch%db", i), 1, c.Bridges)
+	}
+	return c.names()
+}
+
+func (c *Config) bridges() error {
+	c.Bridges = slices.Clone(c.Bridges)
+	if len(c.Bridges) == 0 {
+		c.Bridges = make([]Bridge, 1)
+	}
+	if len(c.Bridges) > maxBridges {
+		return fmt.Errorf("%d bridges; up to %d are possible", len(c.Bridges), maxBridges)
+	}
+	first := &c.Bridges[0]
+	if first.Host.MAC == (bridge.MAC{}) && first.MAC == (bridge.MAC{}) {
+		first.Host.MAC = c.Host.MAC
+	}
+	if first.Host.Addresses == nil {
+		first.Host.Addresses = c.Host.Addresses
+	}
+	if first.Host.MTU == 0 {
+		first.Host.MTU = c.Host.MTU
+	}
+	if first.Ageing == 0 {
+		first.Ageing = c.Ageing
+	}
+	if first.MaxLearned == 0 {
+		first.MaxLearned = c.MaxLearned
+	}
+	for i := range c.Bridges {
+		if err := c.Bridges[i].defaults(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxBridges is a bound on the memory that a machine takes before it runs.
+const maxBridges = 1024
+
+func (b *Bridge) defaults(i int) error {
+	if b.Name == "" {
+		b.Name = fmt.Sprintf("br%d", i)
+	}
+	if b.Host.MAC == (bridge.MAC{}) {
+		b.Host.MAC = b.MAC
+	}
+	if b.Host.MAC == (bridge.MAC{}) {
+		b.Host.MAC = bridge.MAC{0x02, 0, 0, byte(i >> 8), byte(i), 0xfe}
+	}
+	b.MAC = b.Host.MAC
+	if b.Host.MTU != 0 && (b.Host.MTU < 1280 || b.Host.MTU > 9000) {
+		return fmt.Errorf("%s: Host.MTU is %d; 1280 to 9000 are possible", b.Name, b.Host.MTU)
+	}
+	for _, p := range b.Host.Addresses {
+		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
+			return fmt.Errorf("%s: Host.Addresses has %v, which is no host's address with its prefix, as 192.0.2.1/24 is", b.Name, p)
+		}
+	}
+	return nil
+}
+
+func (c *Config) nics() error {
+	c.NICs = slices.Clone(c.NICs)
+	if len(c.NICs) == 0 {
+		c.NICs = make([]NIC, 1)
+	}
+	if len(c.NICs) > maxNICs {
+		return fmt.Errorf("%d NICs; up to %d are possible", len(c.NICs), maxNICs)
+	}
+	wire := c.Wire
+	for i := range c.NICs {
+		n := &c.NICs[i]
+		if n.Wire == nil {
+			n.Wire, wire = wire, nil
+		}
+		if err := n.defaults(c, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxNICs is as many as fit on one machine's buses with room to spare.
+const maxNICs = 64
+
+func (n *NIC) defaults(c *Config, i int) error {
+	if n.Name == "" {
+		n.Name = fmt.Sprintf("eth%d", i)
+	}
+	if n.Wire == nil {
+		n.Wire = unplugged{}
+	}
+	inherit(&n.LinkBPS, c.LinkBPS, 10e9)
+	inherit(&n.Queues, c.Queues, 1)
+	inherit(&n.Ring, c.Ring, 256)
+	inherit(&n.FIFO, c.FIFO, 0)
+	inherit(&n.ITR, c.ITR, DefaultITR)
+	if n.ITR == NoITR {
+		n.ITR = 0
+	}
+	n.DropEn = n.DropEn || c.DropEn
+	inherit(&n.Bridge, "", c.Bridges[0].Name)
+	switch {
+	case n.Queues < 0 || n.Queues > nic.MaxQueues:
+		return fmt.Errorf("%s: Queues is %d; 1 to %d are possible", n.Name, n.Queues, nic.MaxQueues)
+	case n.Ring < 0 || n.Ring > maxRing || n.Ring%8 != 0:
+		return fmt.Errorf("%s: Ring is %d; a multiple of 8 up to %d is possible", n.Name, n.Ring, maxRing)
+	}
+	return nil
+}
+
+// inherit gives a setting that says nothing the value of the Config, or the
+// default.
+func inherit[T comparable](to *T, all, otherwise T) {
+	var zero T
+	if *to == zero {
+		*to = all
+	}
+	if *to == zero {
+		*to = otherwise
+	}
+}
+
+// queues is the number of all receive queues, each with a vector.
+func (c *Config) queues() (n int) {
+	for i := range c.NICs {
+		n += c.NICs[i].Queues
+	}
+	return n
+}
+
+func (e *PatchEnd) defaults(name string, side int, bridges []Bridge) {
+	inherit(&e.Name, "", name)
+	inherit(&e.Bridge, "", bridges[min(side, len(bridges)-1)].Name)
+}
+
+// names makes sure that no two interfaces have one name and that every name that
+// is asked for is there.
+func (c *Config) names() error {
+	is := map[string]string{}
+	take := func(name, what string) error {
+		if was, ok := is[name]; ok || name == NoBridge {
+			if !ok {
+				was = "no bridge"
+			}
+			return fmt.Errorf("%s %q: the name is that of %s already", what, name, was)
+		}
+		is[name] = what
+		return nil
+	}
+	var err error
+	for i := range c.Bridges {
+		err = errors.Join(err, take(c.Bridges[i].Name, "a bridge"))
+	}
+	links := c.links()
+	for _, l := range links {
+		err = errors.Join(err, take(l.name, "an interface"))
+	}
+	for _, l := range links {
+		if l.bridge != NoBridge && is[l.bridge] != "a bridge" {
+			err = errors.Join(err, fmt.Errorf("%s: there is no bridge %q", l.name, l.bridge))
+		}
+		for _, to := range []string{l.mirrorIn, l.mirrorOut} {
+			if to != "" && (is[to] != "an interface" || to == l.name) {
+				err = errors.Join(err, fmt.Errorf("%s: frames cannot be mirrored to %q: give another interface's name", l.name, to))
+			}
+		}
+		if l.mtu != 0 && (l.mtu < 68 || l.mtu > 65535) {
+			err = errors.Join(err, fmt.Errorf("%s: MTU is %d; 68 to 65535 are possible", l.name, l.mtu))
+		}
+	}
+	return err
+}
+
+// A link is what all interfaces have in common.
+type link struct {
+	name, bridge        string
+	port                bridge.PortConfig
+	mtu                 int
+	mirrorIn, mirrorOut string
+}
+
+// links lists the interfaces in the order in which they are made.
+func (c *Config) links() (list []link) {
+	for i := range c.NICs {
+		n := &c.NICs[i]
+		list = append(list, link{n.Name, n.Bridge, n.Port, n.MTU, n.MirrorIn, n.MirrorOut})
+	}
+	for i := range c.VMs {
+		v := &c.VMs[i]
+		list = append(list, link{v.Port.Name, v.Bridge, v.Port, v.MTU, v.MirrorIn, v.MirrorOut})
+	}
+	for i := range c.Patches {
+		for _, e := range []*PatchEnd{&c.Patches[i].A, &c.Patches[i].B} {
+			list = append(list, link{e.Name, e.Bridge, e.Port, e.MTU, e.MirrorIn, e.MirrorOut})
+		}
+	}
+	return list
+}
