@@ -47,7 +47,7 @@ var walls = []wall{
 	{"vm", "ours", "mem syscall", "a guest reaches the host through system calls alone; mem is there because its private memory is one"},
 	{"vm", "kernel nic bridge cost sim trace", "", "a guest cannot name a ring, a bridge or a price, and so cannot touch one; a path that bypasses the kernel shows as a hole in this wall"},
 
-	{".", "ours", "bridge cost internal/capture kernel mem nic sim trace vm", "the face puts the rooms together; it renders nothing and writes no file"},
+	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel mem nic sim trace vm", "the face puts the rooms together; it renders nothing and writes no file"},
 
 	{"internal/capture internal/golden internal/pcapng internal/wholefile", "ours", "", "files and their formats know nothing of the machine"},
 	{"internal/histogram", "ours", "sim", "a histogram counts spans of virtual time"},
