@@ -17,7 +17,9 @@ type Account struct {
 	meter   uint64 // ticks charged so far; sim.Clock reads it
 	each    [NumSteps]uint64
 	perByte [NumSteps]uint64
-	lines   [NumSteps]Line
+	counts  [NumSteps]uint64 // the parts of the lines
+	bytes   [NumSteps]uint64
+	extra   [NumSteps]uint64
 	frames  [NumStages]uint64
 	name    string
 	device  bool
@@ -46,31 +48,45 @@ func (a *Account) Blank() *Account {
 
 // Charge puts n times the step s on the account.
 func (a *Account) Charge(s Step, n uint64) {
-	a.lines[s].Count += n
+	a.counts[s] += n
 	a.meter += n * a.each[s]
+}
+
+// ChargeEach is Charge of several steps, n times each of them.
+func (a *Account) ChargeEach(n uint64, steps []Step) {
+	var each uint64
+	for _, s := range steps {
+		a.counts[s] += n
+		each += a.each[s]
+	}
+	a.meter += n * each
+}
+
+// Once is Charge of one step.
+func (a *Account) Once(s Step) {
+	a.counts[s]++
+	a.meter += a.each[s]
 }
 
 // ChargeBytes puts n times the step s, which moved so many bytes in all, on the
 // account.
 func (a *Account) ChargeBytes(s Step, n, bytes uint64) {
-	l := &a.lines[s]
-	l.Count += n
-	l.Bytes += bytes
+	a.counts[s] += n
+	a.bytes[s] += bytes
 	a.meter += n*a.each[s] + bytes*a.perByte[s]
 }
 
 // ChargeTicks puts the step s on the account once, and ticks beside its price.
 func (a *Account) ChargeTicks(s Step, ticks uint64) {
-	l := &a.lines[s]
-	l.Count++
-	l.Extra += ticks
+	a.counts[s]++
+	a.extra[s] += ticks
 	a.meter += a.each[s] + ticks
 }
 
 // Prolong puts ticks on the account for the step s, which was charged before and
 // goes on.
 func (a *Account) Prolong(s Step, ticks uint64) {
-	a.lines[s].Extra += ticks
+	a.extra[s] += ticks
 	a.meter += ticks
 }
 
@@ -92,10 +108,10 @@ func (a *Account) Meter() *uint64 { return &a.meter }
 func (a *Account) Ticks() uint64 { return a.meter }
 
 // Line is what the step s has been charged.
-func (a *Account) Line(s Step) Line { return a.lines[s] }
+func (a *Account) Line(s Step) Line { return Line{a.counts[s], a.bytes[s], a.extra[s]} }
 
 // Count is how often the step s was done.
-func (a *Account) Count(s Step) uint64 { return a.lines[s].Count }
+func (a *Account) Count(s Step) uint64 { return a.counts[s] }
 
 // Name is the payer's name: "cpu0", "nic".
 func (a *Account) Name() string { return a.name }

@@ -35,8 +35,8 @@ func Sum(book *Book, accounts ...*Account) *Bill {
 	b := &Bill{Book: book}
 	for _, a := range accounts {
 		share := CPUShare{Name: a.name, Device: a.device}
-		for st := range a.lines {
-			l := a.lines[st]
+		for st := range a.counts {
+			l := a.Line(Step(st))
 			b.Steps[st].Count += l.Count
 			b.Steps[st].Bytes += l.Bytes
 			if !a.device {
@@ -77,7 +77,7 @@ var entries = [NumStages][]Step{
 // entered is how many frames came into a stage, by the steps they took.
 func (a *Account) entered(s Stage) (n uint64) {
 	for _, st := range entries[s] {
-		n += a.lines[st].Count
+		n += a.counts[st]
 	}
 	return n
 }

@@ -23,7 +23,7 @@ type slowCharge struct {
 // charge puts the same random charge on both accounts.
 func charge(r *rand.Rand, fast *Account, slow *slowAccount) {
 	c := slowCharge{step: Step(r.IntN(int(NumSteps))), n: r.Uint64N(5)}
-	switch r.IntN(3) {
+	switch r.IntN(5) {
 	case 0:
 		fast.Charge(c.step, c.n)
 	case 1:
@@ -32,6 +32,13 @@ func charge(r *rand.Rand, fast *Account, slow *slowAccount) {
 	case 2:
 		c.n, c.extra = 1, r.Uint64N(1_000_000)
 		fast.ChargeTicks(c.step, c.extra)
+	case 3:
+		c.n = 1
+		fast.Once(c.step)
+	case 4:
+		other := Step(r.IntN(int(NumSteps)))
+		fast.ChargeEach(c.n, []Step{c.step, other})
+		slow.charges = append(slow.charges, slowCharge{step: other, n: c.n})
 	}
 	slow.charges = append(slow.charges, c)
 }

@@ -73,7 +73,10 @@ func newCPU(k *Kernel, id int) *CPU {
 }
 
 // look reads the clock and keeps in seen what it shows. Whoever asks whether the
-// CPU has reached some moment need not look when seen is that late already.
+// CPU has reached some moment need not look when seen is that late already, which
+// is why this stays a call.
+//
+//go:noinline
 func (c *CPU) look() sim.Time {
 	c.seen = c.clock.Now()
 	return c.seen

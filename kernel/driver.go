@@ -117,7 +117,10 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	for n < len(list) {
 		desc, tag := q.desc(ntc), &tags[ntc]
 		status := desc.Status()
-		if status&nic.RxDD == 0 || tag.Done > c.seen && tag.Done > c.look() {
+		if status&nic.RxDD == 0 {
+			break
+		}
+		if tag.Done > c.seen && tag.Done > c.look() {
 			break
 		}
 		buf := &q.buffers[ntc]
@@ -160,9 +163,7 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 
 // harvested charges what cleanRx did.
 func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
-	c.all(done, cost.IgbCleanRxIrq)
-	c.all(done, cost.IgbGetRxBuffer)
-	c.all(done, cost.IgbBuildSkb)
+	c.all(done, cost.IgbCleanRxIrq, cost.IgbGetRxBuffer, cost.IgbBuildSkb)
 	if frags > 0 {
 		c.some(done, cost.IgbCleanRxIrq, frags, (*skb).further, "further descriptors")
 		c.some(done, cost.IgbAddRxFrag, frags, (*skb).further, "")
@@ -173,8 +174,7 @@ func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
 			d.noteRecycled(c, done)
 		}
 	}
-	c.all(done, cost.IgbProcessSkbFields)
-	c.all(done, cost.NapiGroReceive)
+	c.all(done, cost.IgbProcessSkbFields, cost.NapiGroReceive)
 	if c.watched {
 		for _, s := range done {
 			c.k.show(c, s, sight{point: trace.Driver, port: int32(d.port), vm: -1})
@@ -229,18 +229,10 @@ func (b *rxBuffer) reuse(m *mem.Memory) bool {
 func (d *driver) refill(c *CPU, q *rxQueue) {
 	allocated, was := uint64(0), q.nextToUse
 	at, left := q.nextToUse, q.cleaned
-refill:
 	for ; left > 0; left-- {
 		buf := &q.buffers[at]
-		if !buf.ready {
-			block, err := d.k.mem.Alloc(rxBlockOrder)
-			switch {
-			case err == nil:
-				*buf = rxBuffer{block: block, ready: true}
-				allocated++
-			case !q.moveUp(at, left):
-				break refill
-			}
+		if !buf.ready && !d.restock(q, at, left, &allocated) {
+			break
 		}
 		buf.addr = buf.place(at)
 		q.desc(at).Give(uint64(buf.addr))
@@ -267,6 +259,19 @@ refill:
 	}
 	c.shared(cost.IgbAllocRxBuffers, 1, fmt1(c, "RDT = %d", q.nextToUse))
 	d.write(c, nic.RDT(q.index), uint32(q.nextToUse))
+}
+
+// restock finds a block for the descriptor at the index at, the first of the left
+// that are to be refilled, and says whether there was one. Blocks that are new are
+// counted.
+func (d *driver) restock(q *rxQueue, at, left int, allocated *uint64) bool {
+	block, err := d.k.mem.Alloc(rxBlockOrder)
+	if err != nil {
+		return q.moveUp(at, left)
+	}
+	q.buffers[at] = rxBuffer{block: block, ready: true}
+	*allocated++
+	return true
 }
 
 // moveUp gives the descriptor at the index to the buffer of a later one of the

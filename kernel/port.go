@@ -23,27 +23,39 @@ type netdev struct {
 // Frames in a row that the bridge simply forwards are charged and sent together;
 // a frame with any other fate is dealt with alone, in its turn.
 func (k *Kernel) receive(c *CPU, in bridge.Port, list []*skb) {
-	c.all(list, cost.NetifReceiveSkbCore)
-	c.all(list, cost.BrHandleFrame)
+	c.all(list, cost.NetifReceiveSkbCore, cost.BrHandleFrame)
 	now := c.clock.Now()
 	var out [groNormalBatch]bridge.Port
-	row := 0 // frames list[row:i] are decided and not sent yet
-	for i, s := range list {
-		v := k.br.Handle(in, s.data, now)
-		if v.Action == bridge.Forward && v.Work == bridge.Usual {
-			out[i] = v.Out[0].Port
-			continue
+	for len(list) > 0 {
+		n, v := k.decide(in, list, now, &out)
+		k.forward(c, list[:n], out[:n])
+		if n == len(list) {
+			break
 		}
-		k.forward(c, list[row:i], out[row:i])
-		row = i + 1
+		s := list[n]
 		if v.Work.Has(bridge.Finished) {
 			c.one(cost.BrHandleFrameFinish, s)
 		}
 		k.learned(c, s, v.Work.Learned())
 		k.decided(c, in, s, &v)
+		list = list[n+1:]
 	}
-	k.forward(c, list[row:], out[row:len(list)])
 	k.armAgeing()
+}
+
+// decide asks the bridge about one frame after the other while it simply forwards
+// them. It returns how many those are, each with its port in out, and the verdict
+// on the one after them.
+func (k *Kernel) decide(in bridge.Port, list []*skb, now sim.Time, out *[groNormalBatch]bridge.Port) (int, bridge.Verdict) {
+	br := k.br
+	for i, s := range list {
+		v := br.Handle(in, s.data, now)
+		if v.Action != bridge.Forward || v.Work != bridge.Usual {
+			return i, v
+		}
+		out[i] = v.Out[0].Port
+	}
+	return len(list), bridge.Verdict{}
 }
 
 // forward sends frames from known stations, each to its one port.
@@ -51,11 +63,7 @@ func (k *Kernel) forward(c *CPU, list []*skb, out []bridge.Port) {
 	if len(list) == 0 {
 		return
 	}
-	c.all(list, cost.BrHandleFrameFinish)
-	c.all(list, cost.BrFdbUpdate)
-	c.all(list, cost.BrFdbFind)
-	c.all(list, cost.BrForward)
-	c.all(list, cost.DevQueueXmit)
+	c.all(list, cost.BrHandleFrameFinish, cost.BrFdbUpdate, cost.BrFdbFind, cost.BrForward, cost.DevQueueXmit)
 	for len(list) > 0 {
 		n := 1
 		if c.watched {
@@ -174,7 +182,11 @@ func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb, now sim.Time) {
 		k.eng.Fail(fmt.Errorf("frame %d is in %s at %v and came in at %v", s.id, t.name, now, s.arrived))
 	}
 	k.Latency.Record(now - s.arrived)
-	k.hash.Delivered(now, uint32(t.port), s.id, s.fate())
+	bytes := trace.Bytes(s.data)
+	if s.nfrags > 0 {
+		bytes = s.hashFrags(bytes)
+	}
+	k.hash.Delivered(now, uint32(t.port), s.id, trace.Fate(bytes, s.arrived))
 	if c.watched {
 		c.noteOne(cost.ConsumeSkb, s)
 		k.show(c, s, sight{point: trace.VM, verdict: trace.Deliver, port: int32(t.port), vm: t.vm})

@@ -56,14 +56,20 @@ type TapStat struct {
 // xmit is tun_net_xmit for one frame after the other: it goes on the ring, its
 // reader is woken.
 func (t *tap) xmit(c *CPU, list []*skb) {
-	if t.ring == nil && t.opened {
+	if !t.opened {
+		for _, s := range list {
+			c.one(cost.TunNetXmit, s)
+			c.drop(s, cost.Tap, cost.DevReady)
+		}
+		return
+	}
+	if t.ring == nil {
 		t.ring = make([]slot, t.size)
 	}
 	for _, s := range list {
-		c.one(cost.TunNetXmit, s)
-		if !t.opened {
-			c.drop(s, cost.Tap, cost.DevReady)
-			continue
+		c.acct.Once(cost.TunNetXmit)
+		if c.watched {
+			c.noteOne(cost.TunNetXmit, s)
 		}
 		now := c.clock.Now()
 		sl := &t.ring[t.tail]
@@ -89,19 +95,23 @@ func (t *tap) xmit(c *CPU, list []*skb) {
 
 // Read is tun_do_read: the frame at the ring's head, in one piece.
 func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno) {
-	if t.head >= len(t.ring) { // no ring yet
+	at := uint(t.head)
+	if at >= uint(len(t.ring)) { // no ring yet
 		return 0, syscall.EAGAIN
 	}
-	c := taskOf(st).cpu
-	sl := &t.ring[t.head]
+	c, sl := taskOf(st).cpu, &t.ring[at]
 	s := sl.s
-	if s == nil || sl.at > c.seen && sl.at > c.look() {
+	if s == nil {
 		return 0, syscall.EAGAIN
 	}
-	if t.head++; t.head == t.size {
-		t.head = 0
+	if sl.at > c.seen && sl.at > c.look() {
+		return 0, syscall.EAGAIN
 	}
-	c.acct.Charge(cost.TunRingRecv, 1)
+	if at++; at == uint(t.size) {
+		at = 0
+	}
+	t.head = int(at)
+	c.acct.Once(cost.TunRingRecv)
 	if c.watched {
 		c.noteOne(cost.TunRingRecv, s)
 	}
@@ -120,7 +130,7 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	if c.watched {
 		c.note(cost.TunPutUser, s, uint64(1+s.nfrags), uint64(n), "into "+st.Name)
 	}
-	c.acct.Charge(cost.ConsumeSkb, 1)
+	c.acct.Once(cost.ConsumeSkb)
 	now := c.clock.Now()
 	*sl = slot{nil, now}
 	t.stat.RxFrames++

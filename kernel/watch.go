@@ -11,7 +11,7 @@ import (
 
 // one charges the step s for one frame.
 func (c *CPU) one(s cost.Step, f *skb) {
-	c.acct.Charge(s, 1)
+	c.acct.Once(s)
 	if c.watched {
 		c.noteOne(s, f)
 	}
@@ -22,17 +22,17 @@ func (c *CPU) one(s cost.Step, f *skb) {
 //go:noinline
 func (c *CPU) noteOne(s cost.Step, f *skb) { c.note(s, f, 1, 0, "") }
 
-// all charges the step s once for every frame of list.
-func (c *CPU) all(list []*skb, s cost.Step) {
-	c.acct.Charge(s, uint64(len(list)))
-	if c.watched {
-		c.noteAll(list, s)
+// all charges the steps, in order, once for every frame of list.
+func (c *CPU) all(list []*skb, steps ...cost.Step) {
+	if !c.watched {
+		c.acct.ChargeEach(uint64(len(list)), steps)
+		return
 	}
-}
-
-func (c *CPU) noteAll(list []*skb, s cost.Step) {
-	for _, f := range list {
-		c.noteOne(s, f)
+	for _, s := range steps {
+		c.acct.Charge(s, uint64(len(list)))
+		for _, f := range list {
+			c.noteOne(s, f)
+		}
 	}
 }
 

@@ -120,6 +120,10 @@ func (t *Task) Open(name string, flags Flags) (int, Errno) {
 // longer frame the rest is lost, as Linux's tap does it. With n = 0 it takes
 // none, and does not wait for one. Errors: EBADF, EFAULT, EINVAL, and EAGAIN on a
 // descriptor that does not block.
+//
+// A call stays a call, so that a compile profile has its parts inlined in it.
+//
+//go:noinline
 func (t *Task) Read(fd int, addr mem.Addr, n int) (int, Errno) {
 	t.enter()
 	t.one[0] = Segment{addr, n}
@@ -174,7 +178,7 @@ func (t *Task) read(fd int, segs []Segment, room int, noWait bool) (int, Errno) 
 	if d == nil {
 		return 0, EBADF
 	}
-	t.host.Account.Charge(cost.TunChrReadIter, 1)
+	t.host.Account.Once(cost.TunChrReadIter)
 	if room <= 0 {
 		if room < 0 {
 			return 0, EINVAL
@@ -309,20 +313,21 @@ func (t *Task) after(d Time) Time {
 // 0 for work too short to count beyond its beginning. Interrupts and other tasks
 // may take the CPU away meanwhile; d is what the program has of it.
 func (t *Task) Compute(d Time) {
+	// Work too short to count lets nobody in, as long as calls come between.
 	a := t.host.Account
-	a.Charge(cost.GuestRun, 1)
+	a.Once(cost.GuestRun)
+	if d > 0 || a.Count(cost.GuestRun)%4096 == 0 {
+		t.compute(d)
+	}
+}
+
+// compute is a program's work, and where none is to be done it gives the CPU to
+// whoever has waited for it.
+func (t *Task) compute(d Time) {
 	if d > 0 {
 		t.work(t.host.Clock.Cycles(min(d, EndOfTime)))
 		return
 	}
-	// Work too short to count lets nobody in, as long as calls come between.
-	if a.Count(cost.GuestRun)%4096 == 0 {
-		t.letIn()
-	}
-}
-
-// letIn gives the CPU to whoever has waited for it.
-func (t *Task) letIn() {
 	if *t.host.Contended {
 		t.preempt()
 	}
@@ -344,11 +349,11 @@ func (t *Task) work(ticks uint64) {
 // to wait for that: if so, the world may have changed.
 func (t *Task) CatchUp() bool { return t.host.Scheduler.CatchUp(t) }
 
-func (t *Task) enter() { t.host.Account.Charge(cost.SysEnter, 1) }
+func (t *Task) enter() { t.host.Account.Once(cost.SysEnter) }
 
 func (t *Task) exit() {
 	a := t.host.Account
-	a.Charge(cost.SysExit, 1)
+	a.Once(cost.SysExit)
 	if *t.host.Contended || a.Count(cost.SysExit)%4096 == 0 {
 		t.lookUp()
 	}
