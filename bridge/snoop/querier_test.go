@@ -194,3 +194,36 @@ func TestRouterPortsAreListed(t *testing.T) {
 		require.Equal(t, n, r.Number())
 	}
 }
+
+// The frames that a Linux 6.18 bridge with this address sends, byte for byte.
+func TestQueriesAreThoseOfLinux(t *testing.T) {
+	for _, tt := range []struct {
+		cfg        Config
+		ipv4, ipv6 string
+	}{
+		{
+			Config{QueryUseIfaddr: true},
+			"01005e0000010200000000b0080046c000200000400001024118c00002fee0000001940400001164ee9b00000000",
+			"3333000000010200000000b086dd6000000000200001fe8000000000000000000000000000b0ff020000000000000000000000000001" +
+				"3a00050200000000820058682710000000000000000000000000000000000000",
+		},
+		{
+			Config{QueryUseIfaddr: true, IGMPVersion: 3, MLDVersion: 2},
+			"01005e0000010200000000b0080046c000240000400001024114c00002fee0000001940400001164ec1e00000000027d0000",
+			"3333000000010200000000b086dd6000000000240001fe8000000000000000000000000000b0ff020000000000000000000000000001" +
+				"3a00050200000000820055e72710000000000000000000000000000000000000027d0000",
+		},
+	} {
+		l := newLab(t, tt.cfg)
+		tt.cfg.Querier = true
+		require.NoError(t, l.SetConfig(tt.cfg, 0))
+		l.Tick(0)
+		var frames []string
+		for _, q := range l.Queries() {
+			if q.Port == 1 {
+				frames = append(frames, fmt.Sprintf("%x", q.Frame))
+			}
+		}
+		require.Equal(t, []string{tt.ipv4, tt.ipv6}, frames)
+	}
+}
