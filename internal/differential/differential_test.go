@@ -152,6 +152,7 @@ func TestOursAgreesWithItself(t *testing.T) {
 	for _, o := range portOptions {
 		p.Have = append(p.Have, "port "+o.name)
 	}
+	p.Have = append(p.Have, actions...)
 	sum, err := p.Run(io.Discard, Options{Seed: 1, Configs: 10, Steps: 200})
 	require.NoError(t, err)
 	assert.Zero(t, sum.Differences)

@@ -59,11 +59,17 @@ func untag(frame []byte) (tci uint16, rest []byte, ok bool) {
 	if len(frame) < headerLen+4 {
 		return 0, frame, false
 	}
-	if t := binary.BigEndian.Uint16(frame[12:]); t != EtherVLAN && t != EtherSVLAN {
+	if !isTag(frame) {
 		return 0, frame, false
 	}
 	rest = append(append(make([]byte, 0, len(frame)), frame[:12]...), frame[16:]...)
 	return binary.BigEndian.Uint16(frame[14:]), rest, true
+}
+
+// isTag says that a frame has a tag, or at least the type of one.
+func isTag(frame []byte) bool {
+	t := binary.BigEndian.Uint16(frame[12:])
+	return t == EtherVLAN || t == EtherSVLAN
 }
 
 // bare is a frame as a socket for its protocol gets it on a port's own

@@ -95,7 +95,7 @@ func (g *generator) configure() {
 		}
 		g.s.Ports = append(g.s.Ports, list)
 	}
-	if g.neighs {
+	if g.neighs && g.has("neigh") {
 		for range g.IntN(6) {
 			g.neigh()
 		}
@@ -141,10 +141,12 @@ func (g *generator) configureMulticast() {
 	if !g.snooping {
 		return
 	}
-	// Far more than a run takes, so that no timer decides.
-	for _, name := range []string{"mcast_last_member_interval", "mcast_membership_interval", "mcast_querier_interval", "mcast_query_response_interval", "mcast_startup_query_interval", "mcast_query_interval"} {
+	// Far more than a run takes, so that no timer decides. What a new querier
+	// waits before it is believed is over before the first frame, or never.
+	for _, name := range []string{"mcast_last_member_interval", "mcast_membership_interval", "mcast_querier_interval", "mcast_startup_query_interval", "mcast_query_interval"} {
 		g.maybe(100, name, 90000)
 	}
+	g.maybe(100, "mcast_query_response_interval", pick(g, []uint64{1, 1, 90000}))
 	g.maybe(30, "mcast_querier", 1)
 	g.maybe(25, "mcast_router", uint64(g.IntN(3)))
 	g.maybe(40, "mcast_igmp_version", 3)
@@ -249,7 +251,7 @@ func (g *generator) step() {
 			g.mdbStep()
 		}
 	case n < 996:
-		if g.neighs {
+		if g.neighs && g.has("neigh") {
 			g.neigh()
 		}
 	case n < 998:
@@ -276,7 +278,7 @@ func (g *generator) vid(percent int) uint16 {
 func (g *generator) addFDB() {
 	s := Step{Kind: AddFDB, Port: g.anyPort(5), MAC: g.station(), VLAN: g.vid(60), State: FDBStatic}
 	if g.percent(2) {
-		s.MAC = pick(g, []bridge.MAC{{}, broadcast, {1, 0, 0x5e, 0, 0, 9}})
+		s.MAC = bridge.MAC{}
 	}
 	if g.has("fdb kinds") {
 		s.State = pick(g, []uint8{FDBDynamic, FDBStatic, FDBStatic, FDBPermanent})
@@ -302,18 +304,26 @@ func (g *generator) plug() {
 	kind := Attach
 	if g.member[p] {
 		kind = Detach
+		if g.members() < 2 { // a bridge without a port that forwards has no carrier
+			return
+		}
 	}
 	g.member[p] = !g.member[p]
 	g.add(Step{Kind: kind, Port: p})
-	if kind == Attach {
-		g.add(Step{Kind: Wait, For: 10 * time.Millisecond})
+	g.add(Step{Kind: Wait, For: 10 * time.Millisecond})
+}
+
+func (g *generator) members() (n int) {
+	for _, m := range g.member {
+		n += int(flag(m))
 	}
+	return n
 }
 
 // flip sets a flag of a port to another value, or back to its default.
 func (g *generator) flip() {
 	p, f := g.memberPort(), pick(g, portFlags)
-	if p == Host || !g.has("port "+f.name) || !g.has("port flips") || f.name == "backup_port" {
+	if p == Host || !g.has("port "+f.name) || !g.has("set port") || f.name == "backup_port" {
 		return
 	}
 	s := Setting{f.name, pick(g, f.values)}
@@ -346,7 +356,7 @@ func (g *generator) flipBridge() {
 		list = append(list, Setting{"mcast_router", uint64(g.IntN(3))}, Setting{"mcast_snooping", flag(g.percent(70))},
 			Setting{"mcast_igmp_version", uint64(2 + g.IntN(2))}, Setting{"mcast_mld_version", uint64(1 + g.IntN(2))})
 	}
-	if s := pick(g, list); g.has(s.Name) && g.has("bridge flips") {
+	if s := pick(g, list); g.has(s.Name) && g.has("set bridge") {
 		g.add(Step{Kind: SetBridge, Setting: s})
 		g.add(Step{Kind: Wait, For: 10 * time.Millisecond})
 	}
@@ -421,7 +431,7 @@ func (g *generator) neigh() {
 // cable has a port's link go down and up again.
 func (g *generator) cable() {
 	p := g.memberPort()
-	if p == Host || !g.has("cable") {
+	if p == Host || !g.has("cable") || g.members() < 2 {
 		return
 	}
 	down, up := Step{Kind: Down, Port: p}, Step{Kind: Up, Port: p}

@@ -3,6 +3,7 @@ package differential
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -45,14 +46,18 @@ func Compare(linux, ours Side, s *Setup) (r Result, err error) {
 	}
 	defer func() { err = errors.Join(err, ours.Close()) }()
 	what, err := tables(linux, ours, AllTables)
-	if err != nil || what != "" {
-		return Result{Difference: &Difference{s, -1, what}}, err
+	if err == nil && what != "" {
+		r.Difference = &Difference{s, -1, what}
 	}
+	if err != nil || what != "" {
+		return r, err
+	}
+	var q pending
 	for i := range s.Steps {
 		if s.Steps[i].Kind == Frame {
 			r.Frames++
 		}
-		what, err := step(linux, ours, s, i)
+		what, err := q.step(linux, ours, s, i)
 		if err != nil {
 			return r, fmt.Errorf("%v\nstep %d, %v: %w", s, i, s.Steps[i], err)
 		}
@@ -64,23 +69,67 @@ func Compare(linux, ours Side, s *Setup) (r Result, err error) {
 	return r, nil
 }
 
-func step(linux, ours Side, s *Setup, i int) (string, error) {
-	theirs, err := linux.Do(&s.Steps[i])
+// pending is what a side has sent of itself since the last Wait. A kernel's
+// timers fire a moment after the step that set them, and once or twice if two
+// steps set one; so of these it is compared what was sent, and not how often.
+type pending struct {
+	linux, ours            []Copy
+	linuxEvents, ourEvents []Event // of a timed setup, from its beginning
+}
+
+func (q *pending) step(linux, ours Side, s *Setup, i int) (string, error) {
+	st := &s.Steps[i]
+	theirs, err := linux.Do(st)
 	if err != nil {
 		return "", fmt.Errorf("Linux: %w", err)
 	}
-	mine, err := ours.Do(&s.Steps[i])
+	mine, err := ours.Do(st)
 	if err != nil {
 		return "", fmt.Errorf("ours: %w", err)
+	}
+	if s.Timed {
+		return q.timed(linux, ours, s, i, &theirs, &mine)
+	}
+	if st.Kind != Frame {
+		q.linux, theirs.Copies = append(q.linux, theirs.Copies...), nil
+		q.ours, mine.Copies = append(q.ours, mine.Copies...), nil
+	}
+	if st.Kind == Wait {
+		theirs.Copies, mine.Copies = once(q.linux), once(q.ours)
+		*q = pending{}
 	}
 	if !theirs.same(&mine) {
 		return fmt.Sprintf("Linux:\n%vours:\n%v", indent(theirs.String()), indent(mine.String())), nil
 	}
 	which := FDBTable
-	if s.Deep || s.Steps[i].Kind != Frame || i%tablesEvery == 0 || i == len(s.Steps)-1 {
+	if s.Deep || st.Kind != Frame || i%tablesEvery == 0 || i == len(s.Steps)-1 {
 		which = AllTables
 	}
 	return tables(linux, ours, which)
+}
+
+// timed compares at the end of a timed setup what happened in all of it: a
+// single step may end before or after a timer.
+func (q *pending) timed(linux, ours Side, s *Setup, i int, theirs, mine *Outcome) (string, error) {
+	q.linuxEvents = append(q.linuxEvents, theirs.Events...)
+	q.ourEvents = append(q.ourEvents, mine.Events...)
+	if (theirs.Err == nil) != (mine.Err == nil) {
+		return fmt.Sprintf("Linux: %v, ours: %v\n", theirs.Err, mine.Err), nil
+	}
+	if i < len(s.Steps)-1 {
+		return "", nil
+	}
+	if what := sameEvents(q.linuxEvents, q.ourEvents); what != "" {
+		return what, nil
+	}
+	return tables(linux, ours, AllTables)
+}
+
+// once is the copies in order, each a single time.
+func once(list []Copy) []Copy {
+	o := Outcome{Copies: list}
+	o.sort()
+	return slices.CompactFunc(o.Copies, Copy.equal)
 }
 
 func tables(linux, ours Side, which Tables) (string, error) {

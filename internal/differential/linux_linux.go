@@ -26,6 +26,9 @@ type Linux struct {
 	up    int // packet socket for what goes up
 	polls []unix.PollFd
 	vlans map[uint16]int // interfaces of the host's VLANs
+
+	opened time.Time
+	last   State // of the tables, in a timed setup
 }
 
 type tap struct {
@@ -153,6 +156,9 @@ func (l *Linux) Open(s *Setup) error {
 			return fmt.Errorf("bridge %s %d: %w", o.Name, o.Value, err)
 		}
 	}
+	if err := l.listen(); err != nil {
+		return err
+	}
 	flags := uint32(unix.IFF_UP)
 	if s.Promisc {
 		flags |= unix.IFF_PROMISC
@@ -165,7 +171,28 @@ func (l *Linux) Open(s *Setup) error {
 			return err
 		}
 	}
-	return l.listen()
+	if l.forwarding() {
+		if err := l.await(l.br, true); err != nil {
+			return err
+		}
+	}
+	l.opened = time.Now()
+	if s.Timed {
+		l.last, err = l.State(watched)
+	}
+	return err
+}
+
+// Shut gives back what NewLinux made.
+func (l *Linux) Shut() error {
+	errs := []error{l.rtnl.conn.Close()}
+	for p := 1; p <= MaxPorts; p++ {
+		errs = append(errs, unix.Close(l.taps[p].fd))
+	}
+	for _, fd := range l.stack {
+		errs = append(errs, unix.Close(fd))
+	}
+	return errors.Join(errs...)
 }
 
 func (l *Linux) set(list []option, s Setting, set func(option, uint64) error) error {
@@ -194,8 +221,7 @@ func (l *Linux) attach(p int, settings Settings) error {
 	return nil
 }
 
-// listen opens the sockets on the bridge's interface and throws away what has
-// been sent so far.
+// listen opens the sockets on the bridge's interface.
 func (l *Linux) listen() (err error) {
 	if l.up, err = openPacket(l.br, unix.ETH_P_ALL); err != nil {
 		return err
@@ -210,11 +236,6 @@ func (l *Linux) listen() (err error) {
 	l.polls = append(l.polls, unix.PollFd{Fd: int32(l.up), Events: unix.POLLIN})
 	for _, fd := range l.stack {
 		l.polls = append(l.polls, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
-	}
-	if l.forwarding() {
-		if err := l.await(l.br, true); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -284,13 +305,68 @@ func (l *Linux) Do(s *Step) (o Outcome, err error) {
 			return o, err
 		}
 	case Wait:
+		if l.setup.Timed {
+			o.Events, err = l.watch(time.Now().Add(s.For))
+			return o, err
+		}
 		time.Sleep(s.For)
 	default:
 		o.Err = l.configure(s)
 	}
+	if l.setup.Timed {
+		o.Events, err = l.happened(true)
+		return o, err
+	}
 	o.Copies, err = l.collect()
 	o.sort()
 	return o, err
+}
+
+// watch tells what happens up to the time end. It looks at the tables often
+// enough for the slack, and not so often that others cannot look at theirs.
+func (l *Linux) watch(end time.Time) (all []Event, err error) {
+	var next time.Time
+	for now := time.Now(); ; now = time.Now() {
+		look := !now.Before(next) || !now.Before(end)
+		list, err := l.happened(look)
+		all = append(all, list...)
+		if err != nil || !now.Before(end) {
+			return all, err
+		}
+		if look {
+			next = now.Add(min(max(20*time.Millisecond, 30*time.Since(now)), slack/3))
+		}
+		wait := min(end.Sub(time.Now()), 10*time.Millisecond)
+		if _, err := unix.Poll(l.polls, max(1, int(wait.Milliseconds()))); err != nil && !errors.Is(err, unix.EINTR) {
+			return all, err
+		}
+	}
+}
+
+// happened tells what was sent, and when asked to look, what the tables changed
+// in. It carries frames over the setup's cables.
+func (l *Linux) happened(look bool) (all []Event, err error) {
+	for {
+		copies, err := l.collect()
+		all = append(all, framesOf(time.Since(l.opened), copies)...)
+		if err != nil || len(copies) == 0 {
+			break
+		}
+		for _, c := range copies {
+			if to := l.setup.across(c.Port); c.How == Out && to != 0 {
+				if err := l.send(to, c.Bytes); err != nil {
+					return all, err
+				}
+			}
+		}
+	}
+	if !look {
+		return all, nil
+	}
+	now, err := l.State(watched)
+	all = append(all, changes(time.Since(l.opened), &l.last, &now)...)
+	l.last = now
+	return all, err
 }
 
 func (l *Linux) send(p int, frame []byte) error {
@@ -579,7 +655,7 @@ func (l *Linux) mdbText(g mdbLine) string {
 	for _, s := range g.srcs {
 		sources = append(sources, addrText(s))
 	}
-	return mdbText(addrText(g.addr), addrText(g.source), l.port(g.index), g.vid, g.state != 0, g.mode == 0, g.flags&8 != 0, sources)
+	return mdbText(addrText(g.addr), addrText(g.source), l.port(g.index), g.vid, g.state != 0, g.mode, g.flags&8 != 0, sources)
 }
 
 func (l *Linux) showPorts() (lines []string, err error) {
@@ -617,6 +693,7 @@ func (l *Linux) Features() (have, lack []string, err error) {
 	}
 	_, err = l.vlanDevice(7)
 	note("vlan interface", err == nil)
+	have = append(have, actions...)
 	return have, lack, nil
 }
 

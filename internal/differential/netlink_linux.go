@@ -505,7 +505,7 @@ type mdbLine struct {
 	vid    uint16
 	addr   []byte // 4, 16 or 6 bytes
 	source []byte
-	mode   uint8
+	mode   string // of its filter; "" if sources are not looked at
 	srcs   [][]byte
 }
 
@@ -597,7 +597,10 @@ func parseMDB(b []byte) (mdbLine, bool) {
 				})
 			})
 		case 3:
-			l.mode = uint8(number(v))
+			l.mode = "exclude"
+			if number(v) == 1 {
+				l.mode = "include"
+			}
 		case 4:
 			l.source = v
 		}

@@ -89,6 +89,10 @@ var vlanOptions = []option{
 	{"neigh_suppress", 9, 1, 0},
 }
 
+// actions are features that are no options: steps that every kernel can do, and
+// that our side may not be able to.
+var actions = []string{"set bridge", "set port", "fdb kinds", "fdb flush", "mdb", "cable", "mtu", "neigh", "neigh6"}
+
 func find(list []option, name string) (option, error) {
 	i := slices.IndexFunc(list, func(o option) bool { return o.name == name })
 	if i < 0 {

@@ -9,12 +9,18 @@ import (
 	"ringside/sim"
 )
 
-// Ours is the side of this project's bridge.
+// Ours is the side of this project's bridge. Its time is the wall clock's, since
+// the kernel's is; in a timed setup it is what the steps wait for.
 type Ours struct {
 	b     *bridge.Bridge
 	setup *Setup
 	start time.Time
 	port  [MaxPorts + 1]bridge.Port // number of a port here, by its number in the setup
+
+	clock  sim.Time // of a timed setup
+	last   State
+	sent   []Copy
+	events []Event
 }
 
 // Open makes the bridge of a setup.
@@ -43,7 +49,8 @@ func (o *Ours) Open(s *Setup) (err error) {
 			return err
 		}
 	}
-	return nil
+	o.last, err = o.State(watched)
+	return err
 }
 
 const bridgeName = "br0"
@@ -62,7 +69,12 @@ func (o *Ours) attach(i int, settings Settings) (err error) {
 	return err
 }
 
-func (o *Ours) now() sim.Time { return sim.FromDuration(time.Since(o.start)) }
+func (o *Ours) now() sim.Time {
+	if o.setup.Timed {
+		return o.clock
+	}
+	return sim.FromDuration(time.Since(o.start))
+}
 
 // number is a port's number in the setup.
 func (o *Ours) number(p bridge.Port) int {
@@ -82,8 +94,11 @@ func (o *Ours) Close() error {
 func (o *Ours) Do(s *Step) (out Outcome, err error) {
 	switch s.Kind {
 	case Frame:
-		out.Copies = o.frame(s)
+		out.Copies = o.frame(s.Port, s.Bytes)
 	case Wait:
+		if o.setup.Timed {
+			o.advance(o.clock + sim.FromDuration(s.For))
+		}
 	case AddFDB:
 		if s.Port == Host {
 			out.Err = o.b.Add(bridge.Entry{MAC: s.MAC, Port: bridge.Local, Kind: bridge.Permanent})
@@ -105,23 +120,77 @@ func (o *Ours) Do(s *Step) (out Outcome, err error) {
 	default:
 		return out, fmt.Errorf("%v: %w", s, ErrSkip)
 	}
+	if o.setup.Timed {
+		o.sent = append(o.sent, out.Copies...)
+		o.happened()
+		out.Copies, out.Events, o.events = nil, o.events, nil
+		return out, nil
+	}
+	o.b.Tick(o.now())
+	out.Copies = append(out.Copies, o.own()...)
 	out.sort()
-	return out, nil
+	return out, o.b.Check()
 }
 
-func (o *Ours) frame(s *Step) (all []Copy) {
-	v := o.b.Handle(o.port[s.Port], s.Bytes, o.now())
+func (o *Ours) frame(port int, frame []byte) (all []Copy) {
+	v := o.b.Handle(o.port[port], frame, o.now())
 	for _, c := range v.Out {
-		if c.Port == bridge.Local {
-			all = append(all, Copy{Place{ToHost, Host}, s.Bytes})
-			continue
-		}
-		all = append(all, Copy{Place{Out, o.number(c.Port)}, s.Bytes})
+		all = append(all, o.copy(c.Port, c.Apply(nil, frame)))
 	}
 	if v.Action == bridge.PassPort {
-		all = append(all, Copy{Place{ToPort, s.Port}, bare(s.Bytes)})
+		all = append(all, Copy{Place{ToPort, port}, bare(frame)})
+	}
+	return append(all, o.own()...)
+}
+
+func (o *Ours) copy(p bridge.Port, frame []byte) Copy {
+	if p == bridge.Local {
+		return Copy{Place{ToHost, Host}, frame}
+	}
+	return Copy{Place{Out, o.number(p)}, frame}
+}
+
+// own is what the bridge sends itself.
+func (o *Ours) own() (all []Copy) {
+	for _, s := range o.b.Sent() {
+		all = append(all, o.copy(s.Port, slices.Clone(s.Frame)))
 	}
 	return all
+}
+
+// advance lets time pass, from one timer to the next.
+func (o *Ours) advance(to sim.Time) {
+	for due := o.b.Due(); due <= to; due = o.b.Due() {
+		o.clock = max(o.clock, due)
+		o.b.Tick(o.clock)
+		o.sent = append(o.sent, o.own()...)
+		o.happened()
+	}
+	o.clock = to
+}
+
+// mostHops ends a loop over a cable that no tree has broken.
+const mostHops = 200
+
+// happened makes events of what was sent, carries it over the setup's cables,
+// and makes events of what the tables changed in.
+func (o *Ours) happened() {
+	at := time.Duration(o.clock / sim.Nanosecond)
+	for hops := 0; len(o.sent) > 0 && hops < mostHops; hops++ {
+		list := o.sent
+		o.sent = nil
+		o.events = append(o.events, framesOf(at, list)...)
+		for _, c := range list {
+			if to := o.setup.across(c.Port); c.How == Out && to != 0 {
+				o.sent = append(o.sent, o.frame(to, c.Bytes)...)
+			}
+		}
+	}
+	now, err := o.State(watched)
+	if err == nil {
+		o.events = append(o.events, changes(at, &o.last, &now)...)
+		o.last = now
+	}
 }
 
 // State shows the tables.

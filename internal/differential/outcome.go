@@ -44,8 +44,10 @@ type Copy struct {
 }
 
 // An Outcome is what one step made: the copies seen and whether it was refused.
+// In a timed setup all that happened is in Events, and Copies is empty.
 type Outcome struct {
 	Copies []Copy
+	Events []Event
 	Err    error
 }
 
@@ -125,10 +127,10 @@ func (o *Outcome) String() string {
 
 // same compares two outcomes. Of errors it is compared that there is one.
 func (o *Outcome) same(p *Outcome) bool {
-	return (o.Err == nil) == (p.Err == nil) && slices.EqualFunc(o.Copies, p.Copies, func(x, y Copy) bool {
-		return x.Place == y.Place && slices.Equal(x.Bytes, y.Bytes)
-	})
+	return (o.Err == nil) == (p.Err == nil) && slices.EqualFunc(o.Copies, p.Copies, Copy.equal)
 }
+
+func (c Copy) equal(d Copy) bool { return c.Place == d.Place && slices.Equal(c.Bytes, d.Bytes) }
 
 // difference lists what only one of two tables has.
 func difference(table string, linux, ours []string) string {

@@ -1,11 +1,13 @@
 package differential
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -46,6 +48,10 @@ func (s *Summary) Add(t *Summary) {
 type Pair struct {
 	Linux, Ours Side
 	Have, Lack  []string
+	// Another makes a pair that can be used beside this one, for setups that
+	// mostly wait, in the goroutine that will use it. Without it they are run one
+	// by one.
+	Another func() (*Pair, func() error, error)
 }
 
 // Run compares the named rows and random setups, and tells w of differences.
@@ -53,6 +59,7 @@ func (p *Pair) Run(w io.Writer, o Options) (*Summary, error) {
 	sum := &Summary{Have: p.Have, Lack: p.Lack, Used: map[string]int{}}
 	began := time.Now()
 	has := func(name string) bool { return slices.Contains(p.Have, name) && Supports(name) }
+	var timed []*Setup
 	for _, s := range Rows() {
 		if !strings.Contains(s.Name, o.Row) {
 			continue
@@ -61,9 +68,16 @@ func (p *Pair) Run(w io.Writer, o Options) (*Summary, error) {
 			sum.Skipped = append(sum.Skipped, s.Name+": "+lacks)
 			continue
 		}
+		if s.Timed && p.Another != nil {
+			timed = append(timed, s)
+			continue
+		}
 		if err := p.one(w, s, sum, o); err != nil {
 			return sum, err
 		}
+	}
+	if err := p.beside(timed, func(s *Setup, r Result) { p.count(w, s, r, sum, o) }); err != nil {
+		return sum, err
 	}
 	for c := range o.Configs {
 		if o.Row != "" {
@@ -77,18 +91,56 @@ func (p *Pair) Run(w io.Writer, o Options) (*Summary, error) {
 	return sum, nil
 }
 
+// beside runs setups at the same time, each on a pair of its own: they mostly
+// wait. All pairs are made before the first begins, since making one holds the
+// kernel up.
+func (p *Pair) beside(list []*Setup, each func(*Setup, Result)) error {
+	results, errs := make([]Result, len(list)), make([]error, len(list))
+	var made, running sync.WaitGroup
+	var making sync.Mutex
+	made.Add(len(list))
+	for i, s := range list {
+		running.Go(func() {
+			making.Lock()
+			pair, done, err := p.Another()
+			making.Unlock()
+			made.Done()
+			made.Wait()
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			results[i], err = Compare(pair.Linux, pair.Ours, s)
+			errs[i] = errors.Join(err, done())
+		})
+	}
+	running.Wait()
+	for i, s := range list {
+		if errs[i] == nil {
+			each(s, results[i])
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (p *Pair) one(w io.Writer, s *Setup, sum *Summary, o Options) error {
 	r, err := Compare(p.Linux, p.Ours, s)
 	if err != nil {
 		return err
 	}
+	p.count(w, s, r, sum, o)
+	return nil
+}
+
+// count adds a result to a summary, and tells of its difference.
+func (p *Pair) count(w io.Writer, s *Setup, r Result, sum *Summary, o Options) {
 	sum.Frames += r.Frames
 	sum.Configs++
 	for name := range s.features() {
 		sum.Used[name]++
 	}
 	if r.Difference == nil {
-		return nil
+		return
 	}
 	sum.Differences++
 	if sum.Differences <= o.Show {
@@ -100,13 +152,12 @@ func (p *Pair) one(w io.Writer, s *Setup, sum *Summary, o Options) error {
 			fmt.Fprintf(w, "again: -seed %d -config 1 -steps %d\n\n", s.Seed, o.Steps)
 		}
 	}
-	return nil
 }
 
 // shrink looks for a part of the steps that shows a difference, too: nil if
 // there is none.
 func (p *Pair) shrink(d *Difference) (best *Difference) {
-	if d.Step < 0 {
+	if d.Step < 0 || d.Setup.Timed {
 		return nil
 	}
 	steps := d.Setup.Steps[:d.Step+1]
@@ -115,7 +166,11 @@ func (p *Pair) shrink(d *Difference) (best *Difference) {
 		for at := 0; at+cut < len(steps) && tries < 80; {
 			tries++
 			try := *d.Setup
-			try.Steps = slices.Concat(steps[:at], steps[at+cut:])
+			try.Steps = without(steps, at, at+cut)
+			if len(try.Steps) == len(steps) {
+				at += cut
+				continue
+			}
 			r, err := Compare(p.Linux, p.Ours, &try)
 			if err != nil || r.Difference == nil || r.Difference.Step < 0 {
 				at += cut
@@ -129,6 +184,18 @@ func (p *Pair) shrink(d *Difference) (best *Difference) {
 		}
 	}
 	return best
+}
+
+// without is steps but those from at to end; what others depend on stays.
+func without(steps []Step, at, end int) []Step {
+	list := slices.Clone(steps[:at])
+	for _, s := range steps[at:end] {
+		switch s.Kind {
+		case Wait, Attach, Detach, Up, Down, Carrier:
+			list = append(list, s)
+		}
+	}
+	return append(list, steps[end:]...)
 }
 
 // lacks is the first feature a setup needs and has says is not there.
@@ -158,9 +225,28 @@ func (s *Setup) features() map[string]bool {
 	for _, st := range s.Steps {
 		switch st.Kind {
 		case SetBridge:
-			used[st.Setting.Name] = true
+			used["set bridge"], used[st.Setting.Name] = true, true
 		case SetPort:
-			used["port "+st.Setting.Name] = true
+			used["set port"], used["port "+st.Setting.Name] = true, true
+		case FlushFDB:
+			used["fdb flush"] = true
+		case AddFDB:
+			if st.State != FDBStatic || st.Flags&Replace == 0 || st.Port == Host {
+				used["fdb kinds"] = true
+			}
+		case AddVLAN, DelVLAN:
+			used["vlan_filtering"] = true
+		case AddMDB, DelMDB:
+			used["mdb"] = true
+		case AddNeigh, DelNeigh:
+			used["neigh"] = true
+			if st.IP.Is6() {
+				used["neigh6"] = true
+			}
+		case Up, Down, Carrier:
+			used["cable"] = true
+		case SetMTU:
+			used["mtu"] = true
 		case SetVLAN:
 			used["vlan "+st.Setting.Name] = true
 		}

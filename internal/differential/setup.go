@@ -30,8 +30,24 @@ type Setup struct {
 	// Deep has the tables compared after each step; else the forwarding
 	// database only, and the others at the end.
 	Deep bool
-	// Timed setups have Wait steps and are compared as the order of events.
+	// Timed setups are about timers: what happens is compared as the order of
+	// events, and the tables at the end.
 	Timed bool
+	// Cables join two ports each: what leaves by one comes in by the other.
+	Cables [][2]int
+}
+
+// across is the port at the other end of the cable of port p, 0 for none.
+func (s *Setup) across(p int) int {
+	for _, c := range s.Cables {
+		switch p {
+		case c[0]:
+			return c[1]
+		case c[1]:
+			return c[0]
+		}
+	}
+	return 0
 }
 
 // MAC is the address of the bridge for port 0, and of a port.

@@ -34,7 +34,7 @@ func stateText(state uint8) string {
 	return fmt.Sprint("state ", state)
 }
 
-func mdbText(group, source string, port int, vid uint16, permanent, include, blocked bool, sources []string) string {
+func mdbText(group, source string, port int, vid uint16, permanent bool, mode string, blocked bool, sources []string) string {
 	on := fmt.Sprint("port ", port)
 	if port == Host {
 		on = "bridge"
@@ -49,10 +49,8 @@ func mdbText(group, source string, port int, vid uint16, permanent, include, blo
 	if permanent {
 		s += " permanent"
 	}
-	if include {
-		s += " include"
-	} else {
-		s += " exclude"
+	if mode != "" {
+		s += " " + mode
 	}
 	if blocked {
 		s += " blocked"

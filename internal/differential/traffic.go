@@ -64,14 +64,21 @@ func (g *generator) frameOn(p int) {
 	for g.percent(g.tagged) && len(f) < 9000 {
 		tpid := pick(g, []uint16{EtherVLAN, EtherVLAN, EtherVLAN, EtherSVLAN})
 		f = insertTag(f, tpid, pick(g, g.vids)|uint16(g.IntN(16))<<12)
-		if g.percent(3) {
-			f = f[:min(len(f), headerLen+g.IntN(6))]
-		}
+	}
+	if short := headerLen + g.IntN(6); g.percent(g.tagged/20) && !twice(f) {
+		f = f[:min(len(f), short)]
 	}
 	if p == Host {
 		f = f[:min(len(f), 1500)]
 	}
 	g.add(Step{Kind: Frame, Port: p, Bytes: slices.Clip(f)})
+}
+
+// twice says that a frame has two tags. Such a frame is not made shorter than
+// they are: br_netfilter, where it is built in, throws it away.
+func twice(f []byte) bool {
+	_, rest, ok := untag(f)
+	return ok && isTag(rest)
 }
 
 func (g *generator) etherType() uint16 {
@@ -148,6 +155,23 @@ func (g *generator) records(groups, hosts []netip.Addr) (list []Record) {
 	return list
 }
 
+// code is the response time of a query, so long that it is not over within a
+// run, or 0.
+func (g *generator) code() uint8 {
+	if g.percent(15) {
+		return 0
+	}
+	return uint8(100 + g.IntN(156))
+}
+
+// delay is the same of MLD, in milliseconds.
+func (g *generator) delay() uint16 {
+	if g.percent(15) {
+		return 0
+	}
+	return uint16(20000 + g.IntN(1<<16-20000))
+}
+
 func (g *generator) igmp() []byte {
 	group, src := pick(g, groups), pick(g, hosts)
 	if g.percent(10) {
@@ -164,15 +188,15 @@ func (g *generator) igmp() []byte {
 	case n < 75:
 		dst, m = netip.MustParseAddr("224.0.0.22"), IGMPv3(g.records(groups, hosts)...)
 	case n < 82:
-		dst, m = netip.MustParseAddr("224.0.0.1"), IGMP(IGMPQuery, uint8(g.IntN(256)), zero4)
+		dst, m = netip.MustParseAddr("224.0.0.1"), IGMP(IGMPQuery, g.code(), zero4)
 	case n < 87:
-		m = IGMP(IGMPQuery, uint8(1+g.IntN(255)), group)
+		m = IGMP(IGMPQuery, g.code(), group)
 	case n < 92:
-		m = IGMPv3Query(uint8(g.IntN(256)), group, g.percent(50), hosts[:g.IntN(3)]...)
+		m = IGMPv3Query(g.code()|100, group, g.percent(50), hosts[:g.IntN(3)]...)
 	case n < 96:
-		dst, m = netip.MustParseAddr("224.0.0.1"), IGMPv3Query(uint8(g.IntN(256)), zero4, false)
+		dst, m = netip.MustParseAddr("224.0.0.1"), IGMPv3Query(g.code()|100, zero4, false)
 	default:
-		m = IGMP(uint8(g.IntN(256)), 0, group)
+		m = IGMP(pick(g, []uint8{0, 0x13, 0x14, 0x1f, 0x24, 0x30, 0xff}), 0, group)
 	}
 	return Ethernet(GroupMAC(dst), g.station(), EtherIPv4, IPv4(src, dst, protoIGMP, m)...)
 }
@@ -192,13 +216,13 @@ func (g *generator) mld() []byte {
 	case n < 75:
 		p = MLDv2(src, g.records(groups6, hosts6)...)
 	case n < 83:
-		p = MLD(src, all, MLDQuery, uint16(g.IntN(20000)), zero6)
+		p = MLD(src, all, MLDQuery, g.delay(), zero6)
 	case n < 90:
-		p = MLD(src, group, MLDQuery, uint16(g.IntN(20000)), group)
+		p = MLD(src, group, MLDQuery, g.delay()|20000, group)
 	case n < 97:
-		p = MLDv2Query(src, group, uint16(g.IntN(1<<16)), group, g.percent(50), hosts6[:g.IntN(3)]...)
+		p = MLDv2Query(src, group, g.delay()|20000, group, g.percent(50), hosts6[:g.IntN(3)]...)
 	default:
-		p = MLDv2Query(src, all, uint16(g.IntN(1<<16)), zero6, false)
+		p = MLDv2Query(src, all, g.delay()|20000, zero6, false)
 	}
 	dst, _ := netip.AddrFromSlice(p[24:40])
 	return Ethernet(GroupMAC(dst), g.station(), EtherIPv6, p...)
@@ -268,7 +292,9 @@ func (g *generator) spoil(f []byte) []byte {
 	case 1:
 		f = f[:headerLen+g.IntN(len(f)-headerLen+1)]
 	default:
-		f = append(f, make([]byte, 1+g.IntN(20))...)
+		if len(f) < 1480 {
+			f = append(f, make([]byte, 1+g.IntN(20))...)
+		}
 	}
 	return f
 }

@@ -88,10 +88,20 @@ func compare(a arguments) (*differential.Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask for features: %w", err)
 	}
-	pair := differential.Pair{Linux: linux, Ours: new(differential.Ours), Have: have, Lack: lack}
+	pair := differential.Pair{Linux: linux, Ours: new(differential.Ours), Have: have, Lack: lack, Another: another}
 	sum, err := pair.Run(os.Stdout, a.Options)
 	sum.Kernel = release()
 	return sum, err
+}
+
+// another is a second namespace, of a thread that ends with the goroutine.
+func another() (*differential.Pair, func() error, error) {
+	runtime.LockOSThread()
+	linux, err := differential.NewLinux()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &differential.Pair{Linux: linux, Ours: new(differential.Ours)}, linux.Shut, nil
 }
 
 func release() string {
