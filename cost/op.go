@@ -51,6 +51,8 @@ const (
 	Lock
 	// FDBLookup is one lookup of a destination in the forwarding database.
 	FDBLookup
+	// VLANLookup is one lookup of a VLAN in a port's table.
+	VLANLookup
 	// FDBLearn is one refresh of a source that is known already.
 	FDBLearn
 	// FDBInsert is one new entry, or one that moves.
@@ -115,6 +117,7 @@ var ops = [NumOps]opInfo{
 	IndirectCall:  {"indirect_call", false, false, "function call through a pointer"},
 	Lock:          {"lock", false, false, "uncontended spin lock, taken and released"},
 	FDBLookup:     {"fdb_lookup", false, false, "destination looked up"},
+	VLANLookup:    {"vlan_lookup", false, false, "VLAN looked up in a port's table"},
 	FDBLearn:      {"fdb_learn", false, false, "source refreshed"},
 	FDBInsert:     {"fdb_insert", false, false, "source added or moved"},
 	FDBAge:        {"fdb_age", false, false, "entry looked at by the ageing walk"},

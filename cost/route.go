@@ -44,26 +44,45 @@ const (
 	IgbXmitFrame
 	IgbTxDoorbell
 	IgbWatchdogTask
+	VlanPushInside
+	ProcessBacklog
 
 	// The core.
 
 	NetifReceiveSkbCore
 	DevQueueXmit
+	TcfMirredAct
+	VethXmit
+	NetifRx
 	IPRcv
 	IPOutput
 
 	// The bridge.
 
 	BrHandleFrame
+	BrStpRcv
+	BrAllowedIngress
 	BrHandleFrameFinish
 	BrFdbUpdate
 	BrFdbCreate
+	BrFdbFindSrc
+	BrMulticastRcv
+	BrDoSuppress
+	BrMdbEntryGet
 	BrFdbFind
+	BrHandleVlan
 	BrForward
 	BrFlood
+	BrMulticastFlood
 	DeliverClone
+	MaybeDeliverAddr
 	BrPassFrameUp
 	BrFdbCleanup
+	BrTimer
+	BrSendBpdu
+	BrSendQuery
+	BrArpSend
+	BrNdSend
 
 	// The tap.
 
@@ -140,21 +159,41 @@ var steps = [NumSteps]stepInfo{
 	IgbTxDoorbell:       {"igb_tx_map", NAPI, []Use{{MMIOWrite, 1}}, "the doorbell: TDT"},
 	IgbWatchdogTask:     {"igb_watchdog_task", NAPI, []Use{{MMIOWrite, 1}}, "sets a cause in EICS: a ring without buffers is polled again"},
 
+	VlanPushInside: {"__vlan_hwaccel_push_inside", NAPI, []Use{{PageAlloc, 1}, {Call, 2}}, "the tag goes into a head of the frame's own, since the device does not insert it"},
+	ProcessBacklog: {"process_backlog", NAPI, []Use{{Call, 2}}, "a frame from the CPU's own backlog"},
+
 	NetifReceiveSkbCore: {"__netif_receive_skb_core", Stack, []Use{{Call, 1}, {IndirectCall, 1}}, "the port has an rx_handler: the bridge"},
 	DevQueueXmit:        {"dev_queue_xmit", Stack, []Use{{Call, 2}, {IndirectCall, 1}}, "no queue: dev_hard_start_xmit, ndo_start_xmit"},
+	TcfMirredAct:        {"tcf_mirred_act", Stack, []Use{{SKBClone, 1}, {Call, 4}, {IndirectCall, 2}}, "a clone for the interface that mirrors this one"},
+	VethXmit:            {"veth_xmit", Stack, []Use{{Call, 4}}, "over the patch: skb_scrub_packet, eth_type_trans"},
+	NetifRx:             {"netif_rx", Stack, []Use{{Lock, 1}, {Call, 2}}, "enqueue_to_backlog of this CPU"},
 	IPRcv:               {"ip_rcv", Stack, []Use{{LocalRx, 1}}, "the host's own stack takes the packet"},
 	IPOutput:            {"ip_output", Stack, []Use{{LocalTx, 1}}, "the host's own stack sends a packet"},
 
 	BrHandleFrame:       {"br_handle_frame", Bridge, []Use{{Call, 2}}, "source and group address checked, PRE_ROUTING hook"},
+	BrStpRcv:            {"br_stp_rcv", Bridge, []Use{{Lock, 1}, {Call, 4}}, "a BPDU: roles and states are decided anew"},
+	BrAllowedIngress:    {"br_allowed_ingress", Bridge, []Use{{VLANLookup, 1}, {Call, 1}}, "which VLAN, and is the port in it?"},
 	BrHandleFrameFinish: {"br_handle_frame_finish", Bridge, []Use{{Call, 1}}, "port state, then learn and decide"},
 	BrFdbUpdate:         {"br_fdb_update", Bridge, []Use{{FDBLearn, 1}}, "source is known: refresh it"},
 	BrFdbCreate:         {"br_fdb_update", Bridge, []Use{{FDBInsert, 1}}, "source is new or has moved: write the entry"},
+	BrFdbFindSrc:        {"br_fdb_find_rcu", Bridge, []Use{{FDBLookup, 1}}, "is the source known on a locked port?"},
+	BrMulticastRcv:      {"br_multicast_rcv", Bridge, []Use{{FDBLookup, 1}, {Lock, 1}, {Call, 6}}, "a report, query or leave: the group and its timers are written"},
+	BrDoSuppress:        {"br_do_proxy_suppress_arp", Bridge, []Use{{FDBLookup, 2}, {Call, 3}}, "ARP or neighbour discovery: the neighbour and its port looked up"},
+	BrMdbEntryGet:       {"br_mdb_entry_skb_get", Bridge, []Use{{FDBLookup, 1}, {Call, 1}}, "who wants this group?"},
 	BrFdbFind:           {"br_fdb_find_rcu", Bridge, []Use{{FDBLookup, 1}}, "where is the destination?"},
+	BrHandleVlan:        {"br_handle_vlan", Bridge, []Use{{VLANLookup, 1}, {Call, 1}}, "is the port in the VLAN, and does the frame leave with a tag?"},
 	BrForward:           {"br_forward", Bridge, []Use{{Call, 4}}, "one port: __br_forward, br_forward_finish, br_dev_queue_push_xmit"},
 	BrFlood:             {"br_flood", Bridge, []Use{{Call, 1}}, "unknown or group: to every port but its own"},
+	BrMulticastFlood:    {"br_multicast_flood", Bridge, []Use{{Call, 2}}, "to the group's ports and those of routers"},
 	DeliverClone:        {"deliver_clone", Bridge, []Use{{SKBClone, 1}, {Call, 4}}, "a clone for one more port"},
+	MaybeDeliverAddr:    {"maybe_deliver_addr", Bridge, []Use{{SKBClone, 1}, {PageAlloc, 1}, {Call, 4}}, "a copy for one more port, to its station's own address"},
 	BrPassFrameUp:       {"br_pass_frame_up", Bridge, []Use{{Call, 3}}, "to the bridge's own interface"},
 	BrFdbCleanup:        {"br_fdb_cleanup", Bridge, []Use{{FDBAge, 1}}, "ageing walk"},
+	BrTimer:             {"call_timer_fn", Bridge, []Use{{Lock, 1}, {Call, 2}, {IndirectCall, 1}}, "a timer of the spanning tree or of a group"},
+	BrSendBpdu:          {"br_send_bpdu", Bridge, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 3}}, "the bridge sends a BPDU"},
+	BrSendQuery:         {"br_multicast_send_query", Bridge, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Lock, 1}, {Call, 4}}, "the bridge asks who wants a group"},
+	BrArpSend:           {"br_arp_send", Bridge, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 3}}, "the bridge answers for a station"},
+	BrNdSend:            {"br_nd_send", Bridge, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 4}}, "the bridge answers for a station"},
 
 	TunNetXmit:     {"tun_net_xmit", Tap, []Use{{Lock, 1}, {Call, 1}}, "ptr_ring_produce"},
 	TunRingRecv:    {"tun_ring_recv", Tap, []Use{{Lock, 1}, {RemoteLine, 1}}, "ptr_ring_consume; the line comes from the other core"},
