@@ -1,7 +1,6 @@
 package ringside
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -65,21 +64,23 @@ type HostStack = kernel.HostStack
 type Host struct {
 	Engine *sim.Engine
 	Memory *mem.Memory
-	NIC    *nic.NIC
-	Bridge *bridge.Bridge
+	NIC    *nic.NIC       // the first
+	Bridge *bridge.Bridge // the first
 	Kernel *kernel.Kernel
 	Hash   *trace.Hash
 
-	cfg    Config
-	book   *cost.Book
-	drops  cost.Drops
-	device *cost.Account
-	vms    []guest
+	NICs    []*nic.NIC // as the Config has them
+	Bridges []*bridge.Bridge
+
+	cfg     Config
+	book    *cost.Book
+	drops   cost.Drops
+	devices []*cost.Account // of the NICs
+	vms     []guest
 }
 
 type guest struct {
 	name string
-	port bridge.Port
 	cpu  int
 }
 
@@ -167,74 +168,173 @@ func (c *Config) defaults() error {
 // build puts the house together from the wire inwards.
 func (h *Host) build() error {
 	c := &h.cfg
-	var err error
-	if len(c.Bridges) > 1 || len(c.NICs) > 1 || len(c.Patches) > 0 {
-		return errors.New("several bridges or NICs are not wired up yet")
+	for i := range c.Bridges {
+		if err := h.addBridge(i); err != nil {
+			return err
+		}
 	}
-	br, n := &c.Bridges[0], &c.NICs[0]
-	br.Seed = h.Engine.Rand("bridge/hash").Uint64()
-	if h.Bridge, err = bridge.New(br.Config); err != nil {
-		return err
-	}
-	h.Kernel, err = kernel.Boot(kernel.Config{
-		Engine: h.Engine, Memory: h.Memory, Book: h.book, Hash: h.Hash, Drops: &h.drops, Bridge: h.Bridge,
-		Sink: c.Sink, CPUs: c.CPUs, Host: br.Host, TapQueue: c.TapQueue,
-	})
-	if err != nil {
-		return err
-	}
-	h.device = cost.NewAccount(n.Name, h.book, true)
-	_, err = h.Kernel.AddNIC(kernel.NICConfig{Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn},
-		func(irq nic.IRQ) (*nic.NIC, error) {
-			var err error
-			h.NIC, err = nic.New(nic.Config{
-				Name: n.Name, Engine: h.Engine, Memory: h.Memory, Account: h.device, Drops: &h.drops, Hash: h.Hash,
-				Sink: c.Sink, Wire: n.Wire, IRQ: irq, MAC: br.MAC, LinkBPS: n.LinkBPS, Queues: n.Queues, FIFO: n.FIFO,
-			})
-			return h.NIC, err
-		})
-	if err != nil {
-		return err
+	cpu := 0
+	for i := range c.NICs {
+		if err := h.addNIC(&c.NICs[i], cpu); err != nil {
+			return err
+		}
+		cpu += c.NICs[i].Queues
 	}
 	for i := range c.VMs {
 		if err := h.addVM(i); err != nil {
 			return err
 		}
 	}
+	for i := range c.Patches {
+		a, b := &c.Patches[i].A, &c.Patches[i].B
+		_, _, err := h.Kernel.AddPatch(h.at(a.Name, a.Bridge, a.Port, a.MTU), h.at(b.Name, b.Bridge, b.Port, b.MTU))
+		if err != nil {
+			return err
+		}
+	}
+	for _, l := range c.links() {
+		if err := h.Kernel.Mirror(l.name, l.mirrorIn, l.mirrorOut); err != nil {
+			return err
+		}
+	}
+	return h.entries()
+}
+
+// addBridge makes bridge i, and with the first the kernel.
+func (h *Host) addBridge(i int) error {
+	c, b := &h.cfg, &h.cfg.Bridges[i]
+	if b.Seed == 0 {
+		name := "bridge/hash"
+		if i > 0 {
+			name += "/" + b.Name
+		}
+		b.Seed = h.Engine.Rand(name).Uint64()
+	}
+	br, err := bridge.New(b.Config)
+	if err != nil {
+		return fmt.Errorf("%s: %w", b.Name, err)
+	}
+	h.Bridges = append(h.Bridges, br)
+	if i > 0 {
+		return h.Kernel.AddBridge(br, b.Host)
+	}
+	h.Bridge = br
+	h.Kernel, err = kernel.Boot(kernel.Config{
+		Engine: h.Engine, Memory: h.Memory, Book: h.book, Hash: h.Hash, Drops: &h.drops, Bridge: br,
+		Sink: c.Sink, CPUs: c.CPUs, Host: b.Host, TapQueue: c.TapQueue,
+	})
+	return err
+}
+
+// at is where an interface is plugged in.
+func (h *Host) at(name, br string, port bridge.PortConfig, mtu int) kernel.Interface {
+	port.Name = name
+	return kernel.Interface{Bridge: h.BridgeOf(br), Alone: br == NoBridge, Port: port, MTU: mtu}
+}
+
+// BridgeOf is the bridge of a name, nil if there is none.
+func (h *Host) BridgeOf(name string) *bridge.Bridge {
+	for _, b := range h.Bridges {
+		if b.Config().Name == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// addNIC makes a NIC whose first queue interrupts the CPU cpu.
+func (h *Host) addNIC(n *NIC, cpu int) error {
+	mac := h.Bridge.Config().MAC
+	if br := h.BridgeOf(n.Bridge); br != nil {
+		mac = br.Config().MAC
+	}
+	account := cost.NewAccount(n.Name, h.book, true)
+	var dev *nic.NIC
+	_, err := h.Kernel.AddNIC(kernel.NICConfig{
+		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu,
+		At: h.at(n.Name, n.Bridge, n.Port, n.MTU),
+	}, func(irq nic.IRQ) (_ *nic.NIC, err error) {
+		dev, err = nic.New(nic.Config{
+			Name: n.Name, Engine: h.Engine, Memory: h.Memory, Account: account, Drops: &h.drops, Hash: h.Hash,
+			Sink: h.cfg.Sink, Wire: n.Wire, IRQ: irq, MAC: mac, LinkBPS: n.LinkBPS, Queues: n.Queues, FIFO: n.FIFO,
+		})
+		return dev, err
+	})
+	if err != nil {
+		return err
+	}
+	if h.NIC == nil {
+		h.NIC = dev
+	}
+	h.NICs, h.devices = append(h.NICs, dev), append(h.devices, account)
 	return nil
 }
 
 func (h *Host) addVM(i int) error {
 	v := &h.cfg.VMs[i]
 	tap := v.Port.Name
-	port, err := h.Kernel.AddTap(tap, int32(i))
+	port, err := h.Kernel.AddTapAt(int32(i), h.at(tap, v.Bridge, v.Port, v.MTU))
 	if err != nil {
 		return err
 	}
 	for _, m := range v.Known {
-		if err := h.Bridge.Add(bridge.Entry{MAC: m, Port: port, Kind: bridge.Static, Sticky: true}); err != nil {
-			return fmt.Errorf("%s: %w", v.Name, err)
+		if br := h.BridgeOf(v.Bridge); br != nil {
+			if err := br.Add(bridge.Entry{MAC: m, Port: port, Kind: bridge.Static, Sticky: true}); err != nil {
+				return fmt.Errorf("%s: %w", v.Name, err)
+			}
 		}
 	}
-	cpu := 0
-	if guests := h.cfg.CPUs - h.cfg.queues(); v.CPU != nil {
+	cpu, queues := 0, h.cfg.queues()
+	if guests := h.cfg.CPUs - queues; v.CPU != nil {
 		cpu = *v.CPU
 	} else if guests > 0 {
-		cpu = h.cfg.queues() + i%guests
+		cpu = queues + i%guests
 	} else {
 		cpu = i % h.cfg.CPUs
 	}
 	g := vm.Config{Name: v.Name, Program: v.Program, MAC: v.MAC, Addr: v.Addr, Batch: v.Batch}
-	h.vms = append(h.vms, guest{v.Name, port, cpu})
+	h.vms = append(h.vms, guest{v.Name, cpu})
 	return h.Kernel.Spawn(kernel.Process{
 		Name: v.Name, ID: int32(i), CPU: cpu, Memory: mem.New(g.MemorySize()),
 		Inherit: []string{"/dev/" + tap}, Program: g.Main,
 	})
 }
 
+// entries puts into the bridges' tables what the Config has for them.
+func (h *Host) entries() error {
+	for i := range h.cfg.Bridges {
+		b := &h.cfg.Bridges[i]
+		for _, e := range b.FDB {
+			p, err := h.portOf(b, e.Dev)
+			if err == nil {
+				e.Port = p
+				err = h.Bridges[i].Add(e.Entry)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: entry %v: %w", b.Name, e.MAC, err)
+			}
+		}
+	}
+	return nil
+}
+
+// portOf is the port of a bridge by the name of the interface that stands at it.
+func (h *Host) portOf(b *Bridge, dev string) (bridge.Port, error) {
+	if dev == "" || dev == b.Name {
+		return bridge.Local, nil
+	}
+	br, p, ok := h.Kernel.Port(dev)
+	if !ok || br.Config().Name != b.Name {
+		return 0, fmt.Errorf("it has no port %q", dev)
+	}
+	return p, nil
+}
+
 // Run runs until the machine is at rest: nothing more comes from the wire, every
-// queue is empty, and every guest waits. Then the oracles are asked.
+// queue is empty, and every guest waits. Then the oracles are asked. Frames that go
+// round among bridges for ever end it with kernel.ErrStorm.
 func (h *Host) Run() error {
+	h.Kernel.BoundStorms(stormBound)
 	if err := h.Engine.RunToIdle(); err != nil {
 		return err
 	}
@@ -244,9 +344,14 @@ func (h *Host) Run() error {
 	return h.Check()
 }
 
+// stormBound is how many times frames that go in a circle may pass a patch before
+// a run that has no other end is given up: a few milliseconds' worth.
+const stormBound = 1 << 14
+
 // RunUntil runs up to the time end, which may leave frames in flight, and asks
 // the oracles that hold at any time.
 func (h *Host) RunUntil(end sim.Time) error {
+	h.Kernel.BoundStorms(0)
 	if err := h.Engine.RunUntil(end); err != nil {
 		return err
 	}
@@ -260,8 +365,10 @@ func (h *Host) Check() error {
 	if err := h.Kernel.Check(); err != nil {
 		return err
 	}
-	if m, _ := h.NIC.Misuses(); len(m) > 0 {
-		return fmt.Errorf("driver misused the NIC: %v", m[0])
+	for _, n := range h.NICs {
+		if m, _ := n.Misuses(); len(m) > 0 {
+			return fmt.Errorf("driver misused the NIC: %v", m[0])
+		}
 	}
 	if c := h.conservation(); !c.Balanced {
 		return fmt.Errorf("frames were lost: in %d + cloned %d is not delivered %d + dropped %d + in flight %d",

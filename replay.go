@@ -160,8 +160,10 @@ func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
 	}
 	rep := h.Report()
 	rep.Input = w.input()
-	if in := h.NIC.Counts().In + h.NIC.UnderWay(); in != w.frames {
-		return nil, fmt.Errorf("replay: %d frames were put on the wire and the NIC took %d", w.frames, in)
+	for i, n := range h.NICs {
+		if in := n.Counts().In + n.UnderWay(); h.cfg.NICs[i].Name == r.NIC && in != w.frames {
+			return nil, fmt.Errorf("replay: %d frames were put on the wire and the NIC took %d", w.frames, in)
+		}
 	}
 	if look != nil {
 		if err := look(h); err != nil {

@@ -2,6 +2,7 @@ package ringside
 
 import (
 	"fmt"
+	"slices"
 
 	"ringside/cost"
 	"ringside/kernel"
@@ -150,7 +151,7 @@ type Latency struct {
 
 // Bill is the ledger so far.
 func (h *Host) Bill() *cost.Bill {
-	return cost.Sum(h.book, append([]*cost.Account{h.device}, h.Kernel.Accounts()...)...)
+	return cost.Sum(h.book, slices.Concat(h.devices, h.Kernel.Accounts())...)
 }
 
 // Report sums the run up.
@@ -166,7 +167,7 @@ func (h *Host) Report() *Report {
 		r.Stages = append(r.Stages, stageReport(bill, s))
 	}
 	for i, a := range h.Kernel.Accounts() {
-		share := bill.CPUs[i+1]
+		share := bill.CPUs[len(h.devices)+i]
 		r.CPUs = append(r.CPUs, CPUReport{share.Name, share.Cycles, sim.Span(a.Ticks(), sim.Scale(h.book.Hz)).Nanoseconds()})
 	}
 	copies, bytes := bill.Copied()
@@ -197,11 +198,16 @@ func stageReport(b *cost.Bill, s cost.Stage) StageReport {
 }
 
 func (h *Host) conservation() Conservation {
-	f, n := h.Kernel.Flow(), h.NIC.Counts()
+	f := h.Kernel.Flow()
 	c := Conservation{
-		FromWire: n.In + h.NIC.UnderWay(), Own: f.Own, Cloned: f.Cloned,
-		ToVMs: f.ToVMs, ToHost: f.ToHost, ToWire: n.Sent,
-		Dropped: map[string]uint64{}, InFlight: h.NIC.InFlight() + h.Kernel.InFlight(),
+		Own: f.Own, Cloned: f.Cloned, ToVMs: f.ToVMs, ToHost: f.ToHost,
+		Dropped: map[string]uint64{}, InFlight: h.Kernel.InFlight(),
+	}
+	for _, n := range h.NICs {
+		st := n.Counts()
+		c.FromWire += st.In + n.UnderWay()
+		c.ToWire += st.Sent
+		c.InFlight += n.InFlight()
 	}
 	c.In = c.FromWire + c.Own
 	c.Delivered = c.ToVMs + c.ToHost + c.ToWire

@@ -16,7 +16,7 @@ import (
 // and one for the end of time does not fire now.
 func TestTheStacksClock(t *testing.T) {
 	b := newBare(t, 1, func(*syscall.Task) error { return nil })
-	clock := &stackClock{h: &b.host}
+	clock := &stackClock{h: &b.bridges[0].host}
 	var fired []time.Duration
 	note := func() { fired = append(fired, clock.Now().Sub(epoch)) }
 	clock.AfterFunc(3*time.Second, note)

@@ -36,6 +36,7 @@ type CPU struct {
 	work    []func(*CPU) // timers of the kernel that have fired, likewise
 
 	softirq softirq
+	backlog backlog
 
 	runq      []runnable // tasks that want the CPU, by the time they may have it
 	current   *task      // has the CPU and wants to go on
@@ -69,6 +70,7 @@ func newCPU(k *Kernel, id int) *CPU {
 	c.acct = cost.NewAccount(c.name, k.book, false)
 	c.clock = sim.NewClock(k.book.Hz, c.acct.Meter())
 	c.timer = k.eng.NewTimer(c.name, c)
+	c.backlog.cpu = c
 	return c
 }
 
@@ -182,4 +184,4 @@ func (c *CPU) enqueue(t *task, at sim.Time) {
 	c.kick(at)
 }
 
-func (c *CPU) setContended() { c.contended = c.irqHome || len(c.runq) > 0 }
+func (c *CPU) setContended() { c.contended = c.irqHome || c.softirq.inline || len(c.runq) > 0 }

@@ -3,7 +3,6 @@ package kernel
 import (
 	"fmt"
 
-	"ringside/bridge"
 	"ringside/cost"
 	"ringside/mem"
 	"ringside/nic"
@@ -23,7 +22,7 @@ type driver struct {
 	k    *Kernel
 	name string
 	dev  *nic.NIC
-	port bridge.Port
+	net  *netdev
 	rx   []*rxQueue
 	tx   []*txQueue
 	napi []*napi
@@ -177,7 +176,7 @@ func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
 	c.all(done, cost.IgbProcessSkbFields, cost.NapiGroReceive)
 	if c.watched {
 		for _, s := range done {
-			c.k.show(c, s, sight{point: trace.Driver, port: int32(d.port), vm: -1})
+			c.k.show(c, s, sight{point: trace.Driver, port: d.net.index, vm: -1})
 		}
 	}
 }
@@ -302,9 +301,13 @@ func (d *driver) xmit(c *CPU, s *skb) {
 		c.drop(s, cost.Bridge, cost.PktTooBig) // is_skb_forwardable, in br_dev_queue_push_xmit
 		return
 	}
+	if s.headed && !c.pushInside(s) {
+		c.drop(s, cost.NAPI, cost.NoMem)
+		return
+	}
 	q := d.tx[c.id%len(d.tx)]
 	if c.watched {
-		c.k.show(c, s, sight{point: trace.Driver, tx: true, port: int32(d.port), vm: -1})
+		c.k.show(c, s, sight{point: trace.Driver, tx: true, port: d.net.index, vm: -1})
 	}
 	if len(q.qdisc) > 0 || !d.post(c, q, s) {
 		if len(q.qdisc) >= txQueueLength {

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"ringside/bridge"
@@ -15,7 +16,7 @@ import (
 )
 
 // Config is what a kernel boots with. Engine, Memory, Book, Hash, Drops and
-// Bridge are required.
+// Bridge are required; more bridges are added by AddBridge.
 type Config struct {
 	Engine   *sim.Engine
 	Memory   *mem.Memory
@@ -25,8 +26,8 @@ type Config struct {
 	Bridge   *bridge.Bridge
 	Sink     trace.Sink // nil: nobody watches
 	CPUs     int        // 0 means 1
-	Host     HostStack
-	TapQueue int // frames a tap's ring holds; 0 means 1000, Linux's tx_queue_len
+	Host     HostStack  // at Bridge
+	TapQueue int        // frames a tap's ring holds; 0 means 1000, Linux's tx_queue_len
 }
 
 // A Flow counts frames by what became of them. Dropped frames are in
@@ -48,16 +49,17 @@ type Kernel struct {
 	hash  *trace.Hash
 	drops *cost.Drops
 	sink  trace.Sink
-	br    *bridge.Bridge
 
 	cpus    []*CPU
 	drivers []*driver
-	ports   []netdev // by bridge port
+	bridges []*netbridge
+	netdevs []*netdev
+	names   []string        // of interfaces, by index
+	named   map[string]bool // likewise
 	taps    map[string]*tap
 	tapList []*tap
 	tasks   []*task
-	host    hostStack
-	ageing  *sim.Timer
+	storm   storm
 
 	starved  []starving // receive queues without buffers
 	watchdog *sim.Timer // made when first needed
@@ -85,8 +87,8 @@ func Boot(cfg Config) (*Kernel, error) {
 		return nil, fmt.Errorf("kernel: a tap queue of %d frames; 1 to %d are possible", cfg.TapQueue, 1<<20)
 	}
 	k := &Kernel{
-		eng: cfg.Engine, mem: cfg.Memory, book: cfg.Book, hash: cfg.Hash, drops: cfg.Drops, sink: cfg.Sink, br: cfg.Bridge,
-		taps: map[string]*tap{}, tapQueue: cfg.TapQueue, ids: trace.FirstOwnID,
+		eng: cfg.Engine, mem: cfg.Memory, book: cfg.Book, hash: cfg.Hash, drops: cfg.Drops, sink: cfg.Sink,
+		named: map[string]bool{}, taps: map[string]*tap{}, tapQueue: cfg.TapQueue, ids: trace.FirstOwnID,
 	}
 	if k.tapQueue == 0 {
 		k.tapQueue = tapQueue
@@ -94,12 +96,7 @@ func Boot(cfg Config) (*Kernel, error) {
 	for i := range max(cfg.CPUs, 1) {
 		k.cpus = append(k.cpus, newCPU(k, i))
 	}
-	if cfg.Host.MTU == 0 {
-		cfg.Host.MTU = 1500
-	}
-	k.host = hostStack{k: k, cfg: cfg.Host}
-	k.ageing = k.eng.NewBackgroundTimer("br_fdb_cleanup", sim.HandlerFunc(k.age))
-	return k, nil
+	return k, k.AddBridge(cfg.Bridge, cfg.Host)
 }
 
 // newID names a frame that begins here.
@@ -108,29 +105,23 @@ func (k *Kernel) newID() uint64 {
 	return k.ids - 1
 }
 
-// AddTap makes a tap device on a port of the bridge; a task opens it by the name
-// /dev/NAME. Vm is the guest it is for, in traces.
+// AddTap is AddTapAt with a plain port of the first bridge.
 func (k *Kernel) AddTap(name string, vm int32) (bridge.Port, error) {
-	if k.taps[name] != nil {
-		return 0, fmt.Errorf("kernel: there is a tap %s already", name)
-	}
-	p, err := k.br.AddPort(bridge.PortConfig{Name: name})
-	if err != nil {
-		return 0, err
-	}
-	t := &tap{k: k, name: name, port: p, vm: vm, size: k.tapQueue}
-	t.stat.Name = name
-	k.taps[name] = t
-	k.tapList = append(k.tapList, t)
-	k.setPort(p, netdev{tap: t})
-	return p, nil
+	return k.AddTapAt(vm, Interface{Port: bridge.PortConfig{Name: name}})
 }
 
-func (k *Kernel) setPort(p bridge.Port, d netdev) {
-	for int(p) >= len(k.ports) {
-		k.ports = append(k.ports, netdev{})
+// AddTapAt makes a tap device and plugs it in; a task opens it by the name
+// /dev/NAME. Vm is the guest it is for, in traces.
+func (k *Kernel) AddTapAt(vm int32, at Interface) (bridge.Port, error) {
+	t := &tap{k: k, name: at.Port.Name, net: &netdev{}, vm: vm, size: k.tapQueue}
+	t.net.tap = t
+	if err := k.plug(t.net, at, math.MaxInt32); err != nil {
+		return 0, err
 	}
-	k.ports[p] = d
+	t.stat.Name = t.name
+	k.taps[t.name] = t
+	k.tapList = append(k.tapList, t)
+	return t.net.port, nil
 }
 
 // Open opens /dev/NAME for a task.
@@ -206,6 +197,9 @@ func (k *Kernel) InFlight() (n uint64) {
 	for _, t := range k.tapList {
 		n += t.queued()
 	}
+	for _, c := range k.cpus {
+		n += uint64(len(c.backlog.queue))
+	}
 	return n
 }
 
@@ -217,14 +211,21 @@ func (k *Kernel) CheckRest() error {
 			return fmt.Errorf("stall: %s", strings.Join(found, "; "))
 		}
 	}
+	for _, c := range k.cpus {
+		if n := len(c.backlog.queue); n > 0 {
+			return fmt.Errorf("stall: %s: %d frames are on the backlog and nobody polls it", c.name, n)
+		}
+	}
 	return nil
 }
 
 // Check runs the oracles that hold whenever no event runs: the kernel has no
 // frame that is in none of its places, and the bridge's tables are sound.
 func (k *Kernel) Check() error {
-	if err := k.br.Check(); err != nil {
-		return err
+	for _, b := range k.bridges {
+		if err := b.br.Check(); err != nil {
+			return err
+		}
 	}
 	held := map[*skb]bool{} // one of a flooded frame may be in several places
 	note := func(s *skb) {
@@ -238,6 +239,11 @@ func (k *Kernel) Check() error {
 	for _, t := range k.tapList {
 		for i := range t.ring {
 			note(t.ring[i].s)
+		}
+	}
+	for _, c := range k.cpus {
+		for _, q := range c.backlog.queue {
+			note(q.s)
 		}
 	}
 	if len(held) != k.skbs {
@@ -254,5 +260,7 @@ func (k *Kernel) Close() {
 		}
 	}
 	k.tasks = nil
-	k.host.close()
+	for _, b := range k.bridges {
+		b.host.close()
+	}
 }

@@ -23,7 +23,7 @@ func (s napiState) String() string {
 // queue. Its contract is: mask, schedule, poll at most the weight, complete only
 // when a poll came out below the weight, unmask only after that.
 type napi struct {
-	drv    *driver
+	drv    *driver // nil for the backlog of the CPU
 	index  int
 	cpu    *CPU
 	state  napiState
@@ -50,6 +50,9 @@ func (n *napi) begin(c *CPU) {
 	}
 	n.state, n.work = napiPolling, 0
 	n.polls++
+	if n.drv == nil {
+		return
+	}
 	c.shared(cost.IgbPoll, 1, fmt1(c, "queue %d", n.index))
 	n.drv.cleanTx(c, n.drv.tx[n.index])
 }
@@ -57,19 +60,37 @@ func (n *napi) begin(c *CPU) {
 // piece polls one list of frames and says whether the poll goes on.
 func (n *napi) piece(c *CPU) bool {
 	want := min(groNormalBatch, napiWeight-n.work)
+	if n.drv == nil {
+		return n.processBacklog(c, want)
+	}
 	got := n.drv.cleanRx(c, n.drv.rx[n.index], c.list[:want])
 	n.work += got
 	if n.work > napiWeight {
 		n.violation(c, "poll returned %d, its budget is %d", n.work, napiWeight)
 	}
 	if got > 0 {
-		c.k.receive(c, n.drv.port, c.list[:got])
+		c.k.receive(c, n.drv.net, c.list[:got])
 	}
 	return got == want && n.work < napiWeight
 }
 
+// processBacklog is a piece of process_backlog: frames of one interface in a row.
+func (n *napi) processBacklog(c *CPU, want int) bool {
+	got, dev := c.backlog.take(c.list[:want])
+	if got == 0 {
+		return false
+	}
+	n.work += got
+	c.all(c.list[:got], cost.ProcessBacklog)
+	c.k.receive(c, dev, c.list[:got])
+	return n.work < napiWeight
+}
+
 // finish ends a poll and says whether the instance wants another one.
 func (n *napi) finish(c *CPU) bool {
+	if n.drv == nil {
+		return n.finishBacklog(c)
+	}
 	if q := n.drv.rx[n.index]; q.cleaned > 0 {
 		n.drv.refill(c, q)
 	}
@@ -81,6 +102,16 @@ func (n *napi) finish(c *CPU) bool {
 	c.shared(cost.NapiCompleteDone, 1, "")
 	n.state = napiIdle
 	n.drv.unmask(c, n)
+	return false
+}
+
+// finishBacklog ends a poll of the backlog.
+func (n *napi) finishBacklog(c *CPU) bool {
+	if len(c.backlog.queue) > 0 {
+		n.state = napiScheduled
+		return true
+	}
+	n.state = napiIdle
 	return false
 }
 

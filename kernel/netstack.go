@@ -36,6 +36,7 @@ import (
 // to says nothing.
 type hostStack struct {
 	k     *Kernel
+	b     *netbridge
 	cfg   HostStack
 	stack *stack.Stack // nil until the first frame comes up
 	link  *hostLink
@@ -58,9 +59,9 @@ func (h *hostStack) input(c *CPU, s *skb) {
 	k := h.k
 	c.one(cost.IPRcv, s)
 	k.flow.ToHost++
-	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.Delivered, A: s.id, B: s.fate()})
+	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.Delivered, Who: uint32(h.b.index), A: s.id, B: s.fate()})
 	if k.sink != nil {
-		k.show(c, s, sight{point: trace.Host, verdict: trace.Deliver, port: int32(bridge.Local), vm: -1})
+		k.show(c, s, sight{point: trace.Host, verdict: trace.Deliver, port: h.b.index, vm: -1})
 	}
 	if h.start() {
 		h.cpu = c
@@ -89,8 +90,8 @@ func (h *hostStack) start() bool {
 			tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
 		},
 		Clock:      clock,
-		SecureRNG:  &lockedSource{src: h.k.eng.Source("netstack/secure")},
-		RandSource: &lockedSource{src: h.k.eng.Source("netstack/rand")},
+		SecureRNG:  &lockedSource{src: h.k.eng.Source(h.called("netstack/secure"))},
+		RandSource: &lockedSource{src: h.k.eng.Source(h.called("netstack/rand"))},
 	})
 	h.link = &hostLink{h: h, mac: tcpip.LinkAddress(h.cfg.MAC[:]), mtu: uint32(h.cfg.MTU)}
 	if err := h.configure(); err != nil {
@@ -98,6 +99,15 @@ func (h *hostStack) start() bool {
 		return false
 	}
 	return true
+}
+
+// called is what a thing of this stack goes by: the first bridge's has the plain
+// name.
+func (h *hostStack) called(what string) string {
+	if h.b.index == 0 {
+		return what
+	}
+	return what + "/" + h.b.br.Config().Name
 }
 
 func (h *hostStack) configure() error {
@@ -190,7 +200,7 @@ func (l *hostLink) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) 
 			}
 		}
 		c.one(cost.IPOutput, s)
-		k.send(c, s)
+		l.h.b.xmit(c, s)
 		n++
 	}
 	return n, nil
@@ -251,7 +261,7 @@ func (c *stackClock) NowMonotonic() tcpip.MonotonicTime {
 
 func (c *stackClock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
 	t := &stackTimer{c: c, f: f}
-	t.timer = c.h.k.eng.NewBackgroundTimer("netstack", t)
+	t.timer = c.h.k.eng.NewBackgroundTimer(c.h.called("netstack"), t)
 	t.Reset(d)
 	return t
 }

@@ -11,46 +11,42 @@ import (
 
 const ethHeader = 14
 
-// A netdev is what stands at a port of the bridge: one of the two.
-type netdev struct {
-	tap *tap
-	drv *driver
-}
-
-// receive is netif_receive_skb_list for frames that came in by a port of the
-// bridge: its rx_handler takes them all. At most groNormalBatch frames.
+// receive is netif_receive_skb_list for frames that came in by an interface: the
+// rx_handler of its bridge takes them all. At most groNormalBatch frames.
 //
 // Frames in a row that the bridge simply forwards are charged and sent together;
 // a frame with any other fate is dealt with alone, in its turn.
-func (k *Kernel) receive(c *CPU, in bridge.Port, list []*skb) {
+func (k *Kernel) receive(c *CPU, dev *netdev, list []*skb) {
+	b := dev.br
+	if b == nil || dev.mirror.in != nil {
+		k.ingress(c, dev, list)
+	}
+	if b == nil {
+		return
+	}
 	c.all(list, cost.NetifReceiveSkbCore, cost.BrHandleFrame)
 	now := c.clock.Now()
 	var out [groNormalBatch]bridge.Port
 	for len(list) > 0 {
-		n, v := k.decide(in, list, now, &out)
-		k.forward(c, list[:n], out[:n])
+		n, v := b.decide(dev.port, list, now, &out)
+		b.forward(c, list[:n], out[:n])
 		if n == len(list) {
 			break
 		}
-		s := list[n]
-		if v.Work.Has(bridge.Finished) {
-			c.one(cost.BrHandleFrameFinish, s)
-		}
-		k.learned(c, s, v.Work.Learned())
-		k.decided(c, in, s, &v)
+		b.carryOut(c, dev.port, dev.index, list[n], &v)
 		list = list[n+1:]
 	}
-	k.armAgeing()
+	b.arm()
 }
 
 // decide asks the bridge about one frame after the other while it simply forwards
 // them. It returns how many those are, each with its port in out, and the verdict
 // on the one after them.
-func (k *Kernel) decide(in bridge.Port, list []*skb, now sim.Time, out *[groNormalBatch]bridge.Port) (int, bridge.Verdict) {
-	br := k.br
+func (b *netbridge) decide(in bridge.Port, list []*skb, now sim.Time, out *[groNormalBatch]bridge.Port) (int, bridge.Verdict) {
+	br, plain := b.br, b.plain
 	for i, s := range list {
 		v := br.Handle(in, s.data, now)
-		if v.Action != bridge.Forward || v.Work != bridge.Usual {
+		if v.Action != bridge.Forward || v.Work != bridge.Usual || s.length > plain {
 			return i, v
 		}
 		out[i] = v.Out[0].Port
@@ -59,23 +55,58 @@ func (k *Kernel) decide(in bridge.Port, list []*skb, now sim.Time, out *[groNorm
 }
 
 // forward sends frames from known stations, each to its one port.
-func (k *Kernel) forward(c *CPU, list []*skb, out []bridge.Port) {
+func (b *netbridge) forward(c *CPU, list []*skb, out []bridge.Port) {
 	if len(list) == 0 {
 		return
 	}
 	c.all(list, cost.BrHandleFrameFinish, cost.BrFdbUpdate, cost.BrFdbFind, cost.BrForward, cost.DevQueueXmit)
 	for len(list) > 0 {
-		n := 1
+		n, dev := 1, b.ports[out[0]]
 		if c.watched {
-			k.show(c, list[0], sight{point: trace.Bridge, port: int32(out[0]), vm: -1, tx: k.ports[out[0]].drv != nil})
+			b.k.show(c, list[0], sight{point: trace.Bridge, port: dev.index, vm: -1, tx: dev.drv != nil})
 		} else {
 			for n < len(list) && out[n] == out[0] {
 				n++
 			}
 		}
-		k.transmit(c, out[0], list[:n]...)
+		dev.transmit(c, list[:n]...)
 		list, out = list[n:], out[n:]
 	}
+}
+
+// carryOut does what the bridge decided on a frame from the port in, which traces
+// know by its index, and what the bridge wants to send itself since.
+func (b *netbridge) carryOut(c *CPU, in bridge.Port, index int32, s *skb, v *bridge.Verdict) {
+	if v.Work.Has(bridge.Finished) {
+		c.one(cost.BrHandleFrameFinish, s)
+	}
+	b.k.learned(c, s, v.Work.Learned())
+	for _, w := range works {
+		if v.Work.Has(w.did) {
+			c.one(w.step, s)
+		}
+	}
+	if b.k.sink != nil {
+		b.showVerdict(c, index, s, v)
+	}
+	switch v.Action {
+	case bridge.Drop:
+		c.drop(s, cost.Bridge, v.Reason)
+	case bridge.PassPort:
+		c.drop(s, cost.Stack, v.Reason) // nobody listens on a port itself
+	default:
+		b.send(c, s, v.Out)
+	}
+	b.sent(c)
+}
+
+// works are the steps of a verdict, in the order in which they are done.
+var works = [...]struct {
+	did  bridge.Work
+	step cost.Step
+}{
+	{bridge.Looked, cost.BrFdbFind},
+	{bridge.Flooded, cost.BrFlood},
 }
 
 // learned charges what the source address did to the table.
@@ -88,84 +119,75 @@ func (k *Kernel) learned(c *CPU, s *skb, what bridge.Learned) {
 	}
 }
 
-// decided carries out the bridge's verdict on s.
-func (k *Kernel) decided(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) {
-	if v.Work.Has(bridge.Looked) {
-		c.one(cost.BrFdbFind, s)
-	}
-	if v.Work.Has(bridge.Flooded) {
-		c.one(cost.BrFlood, s)
-	}
-	if k.sink != nil {
-		k.showVerdict(c, in, s, v)
-	}
-	switch v.Action {
-	case bridge.Drop:
-		c.drop(s, cost.Bridge, v.Reason)
-		return
-	case bridge.PassPort:
-		c.drop(s, cost.Stack, v.Reason) // nobody listens on a port itself
-		return
-	}
-	if more := v.Copies() - 1; more > 0 {
+// send makes the copies of s and sends each its way.
+func (b *netbridge) send(c *CPU, s *skb, out []bridge.Copy) {
+	if more := len(out) - 1; more > 0 {
 		s.holders += int32(more)
-		k.flow.Cloned += uint64(more)
+		b.k.flow.Cloned += uint64(more)
 	}
-	for i, out := range v.Out {
-		if out.Port == bridge.Local {
+	for i := range out {
+		cp := &out[i]
+		switch {
+		case cp.Port == bridge.Local:
 			c.one(cost.BrPassFrameUp, s)
-			k.host.input(c, s)
-			break
-		}
-		if i < len(v.Out)-1 {
+		case cp.To != bridge.MAC{}:
+			c.one(cost.MaybeDeliverAddr, s)
+		case i < len(out)-1:
 			c.one(cost.DeliverClone, s)
-		} else {
+		default:
 			c.one(cost.BrForward, s)
 		}
-		c.one(cost.DevQueueXmit, s)
-		k.transmit(c, out.Port, s)
+		t := s
+		if !plainCopy(cp) {
+			t = b.k.edited(s, cp)
+		}
+		if cp.Port == bridge.Local {
+			b.host.input(c, t)
+			return // answers may have used out
+		}
+		b.push(c, b.ports[cp.Port], t)
 	}
 }
 
-func (k *Kernel) showVerdict(c *CPU, in bridge.Port, s *skb, v *bridge.Verdict) {
-	what := sight{point: trace.Bridge, port: int32(in), vm: -1}
+// push is br_dev_queue_push_xmit.
+func (b *netbridge) push(c *CPU, dev *netdev, s *skb) {
+	if !dev.forwardable(s) {
+		c.drop(s, cost.Bridge, cost.PktTooBig)
+		return
+	}
+	c.one(cost.DevQueueXmit, s)
+	if dev.mirror.out != nil {
+		dev.mirror.copy(c, dev.mirror.out, s)
+	}
+	dev.transmit(c, s)
+}
+
+func (b *netbridge) showVerdict(c *CPU, in int32, s *skb, v *bridge.Verdict) {
+	what := sight{point: trace.Bridge, port: in, vm: -1}
 	switch v.Action {
 	case bridge.Drop, bridge.PassPort:
 		return // shown by drop
 	case bridge.Flood:
 		what.verdict = trace.Flood
 	case bridge.Forward:
-		what.port = int32(v.Out[0].Port)
+		what.port = b.ports[v.Out[0].Port].index
 	}
 	ports := len(v.Out)
-	if v.Work.Has(bridge.PassedUp) {
+	if ports > 0 && v.Out[ports-1].Port == bridge.Local {
 		ports--
 	}
-	what.tx = ports == 1 && k.ports[v.Out[0].Port].drv != nil
-	k.show(c, s, what)
+	what.tx = ports == 1 && b.ports[v.Out[0].Port].drv != nil
+	b.k.show(c, s, what)
 }
 
-// transmit is the ndo_start_xmit of a port's device; the caller has charged
-// dev_queue_xmit.
-func (k *Kernel) transmit(c *CPU, out bridge.Port, list ...*skb) {
-	dev := &k.ports[out]
-	if dev.tap != nil {
-		dev.tap.xmit(c, list)
-		return
+// xmit is br_dev_xmit: a frame of the host's own stack goes to the bridge.
+func (b *netbridge) xmit(c *CPU, s *skb) {
+	b.k.begin(c, s)
+	if b.k.sink != nil {
+		b.k.show(c, s, sight{point: trace.Host, tx: true, port: b.index, vm: -1})
 	}
-	for _, s := range list {
-		dev.drv.xmit(c, s)
-	}
-}
-
-// send is br_dev_xmit: a frame of the host's own stack goes to the bridge.
-func (k *Kernel) send(c *CPU, s *skb) {
-	k.begin(c, s)
-	if k.sink != nil {
-		k.show(c, s, sight{point: trace.Host, tx: true, port: int32(bridge.Local), vm: -1})
-	}
-	v := k.br.Handle(bridge.Local, s.data, c.clock.Now())
-	k.decided(c, bridge.Local, s, &v)
+	v := b.br.Handle(bridge.Local, s.data, c.clock.Now())
+	b.carryOut(c, bridge.Local, b.index, s, &v)
 }
 
 // begin counts a frame that begins inside the machine.
@@ -186,26 +208,10 @@ func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb, now sim.Time) {
 	if s.nfrags > 0 {
 		bytes = s.hashFrags(bytes)
 	}
-	k.hash.Delivered(now, uint32(t.port), s.id, trace.Fate(bytes, s.arrived))
+	k.hash.Delivered(now, uint32(t.net.index), s.id, trace.Fate(bytes, s.arrived))
 	if c.watched {
 		c.noteOne(cost.ConsumeSkb, s)
-		k.show(c, s, sight{point: trace.VM, verdict: trace.Deliver, port: int32(t.port), vm: t.vm})
+		k.show(c, s, sight{point: trace.VM, verdict: trace.Deliver, port: t.net.index, vm: t.vm})
 	}
 	k.release(s)
-}
-
-// armAgeing keeps the ageing walk armed for when the table asks for it.
-func (k *Kernel) armAgeing() {
-	if due := k.br.Due(); due < k.ageing.At() {
-		k.eng.Arm(k.ageing, due)
-	}
-}
-
-// age is br_fdb_cleanup, run by the first CPU's worker.
-func (k *Kernel) age(now sim.Time) {
-	k.cpus[0].later(func(c *CPU) {
-		did := k.br.Tick(c.clock.Now())
-		c.shared(cost.BrFdbCleanup, uint64(did.Walked), "")
-		k.armAgeing()
-	})
 }

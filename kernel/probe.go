@@ -18,6 +18,8 @@ type NICConfig struct {
 	ITR      sim.Time // least gap between two interrupts of a vector, whole microseconds
 	DropEn   bool     // SRRCTL.DROP_EN: a queue without descriptors drops at once
 	FirstCPU int      // vector i interrupts CPU FirstCPU+i, wrapping round
+
+	At Interface // where it is plugged in; Port.Name is Name
 }
 
 // maxRing is as long a ring as RDLEN can say and driver and device both know.
@@ -52,21 +54,21 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 	if cfg.ITR < 0 || cfg.ITR > 8191*sim.Microsecond || cfg.ITR%sim.Microsecond != 0 {
 		return 0, fmt.Errorf("kernel: %s: an interrupt gap of %v; EITR takes 0 to 8191 whole microseconds", cfg.Name, cfg.ITR)
 	}
-	d := &driver{k: k, name: cfg.Name}
+	d := &driver{k: k, name: cfg.Name, net: &netdev{}}
 	dev, err := attach(d)
 	if err != nil {
 		return 0, err
 	}
 	d.dev = dev
-	if d.port, err = k.br.AddPort(bridge.PortConfig{Name: cfg.Name}); err != nil {
+	cfg.At.Port.Name, d.net.drv = cfg.Name, d
+	if err := k.plug(d.net, cfg.At, maxTx); err != nil {
 		return 0, err
 	}
-	k.setPort(d.port, netdev{drv: d})
 	k.drivers = append(k.drivers, d)
 	if err := d.probe(cfg); err != nil {
 		return 0, fmt.Errorf("kernel: %s: probe: %w", cfg.Name, err)
 	}
-	return d.port, k.eng.Err()
+	return d.net.port, k.eng.Err()
 }
 
 // Interrupt takes a vector's message to its CPU.

@@ -18,7 +18,8 @@ const maxFrags = 17
 //	first block   second block   third     one holder on each block
 //
 // Whoever is handed an skb must hand it on, free it, or drop it with a reason. A
-// flooded frame is one skb with several holders.
+// flooded frame is one skb with several holders; copies that leave with other
+// bytes are skbs of their own that share what is alike.
 type skb struct {
 	id      uint64
 	arrived sim.Time // last bit in from the wire, or the guest's write
@@ -30,8 +31,17 @@ type skb struct {
 	putBy   int32 // CPU that put it on a tap's ring
 	queue   int32 // receive queue, -1 for frames that begin here
 	nfrags  int32
+	marks                   // none of them is on most frames
 	frags   *[maxFrags]frag // nil until a frame needs it
 	next    *skb            // free list
+	head    *[headRoom]byte // likewise; where data lies if headed
+}
+
+// marks are what few frames have.
+type marks struct {
+	headed bool   // data is the frame's own head, which lies in no block: see edited
+	cloned bool   // another skb shares the blocks
+	hops   uint16 // patches that it came over
 }
 
 // A frag is a further buffer of a frame.
@@ -49,7 +59,7 @@ func (k *Kernel) newSKB() *skb {
 	}
 	s := k.freeSKBs
 	k.freeSKBs = s.next
-	s.holders, s.nfrags = 1, 0
+	s.holders, s.nfrags, s.marks = 1, 0, marks{}
 	k.skbs++
 	return s
 }

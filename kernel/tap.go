@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"ringside/bridge"
 	"ringside/cost"
 	"ringside/mem"
 	"ringside/sim"
@@ -23,7 +22,7 @@ const tapQueue = 1000
 type tap struct {
 	k    *Kernel
 	name string
-	port bridge.Port
+	net  *netdev
 	vm   int32
 
 	ring []slot // made when the first frame comes
@@ -83,7 +82,7 @@ func (t *tap) xmit(c *CPU, list []*skb) {
 			t.tail = 0
 		}
 		if c.watched {
-			c.k.show(c, s, sight{point: trace.Tap, port: int32(t.port), vm: t.vm})
+			c.k.show(c, s, sight{point: trace.Tap, port: t.net.index, vm: t.vm})
 		}
 		if t.waiting != nil && t.wants&syscall.PollIn != 0 {
 			w := t.waiting
@@ -192,12 +191,12 @@ func (t *tap) Write(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errn
 	t.stat.TxBytes += uint64(n)
 	t.k.begin(c, s)
 	if c.watched {
-		c.k.show(c, s, sight{point: trace.VM, tx: true, port: int32(t.port), vm: t.vm})
+		c.k.show(c, s, sight{point: trace.VM, tx: true, port: t.net.index, vm: t.vm})
 		c.note(cost.CopyIn, s, uint64(1+s.nfrags), uint64(n), "")
-		c.k.show(c, s, sight{point: trace.Tap, tx: true, port: int32(t.port), vm: t.vm})
+		c.k.show(c, s, sight{point: trace.Tap, tx: true, port: t.net.index, vm: t.vm})
 	}
 	c.list[0] = s
-	t.k.receive(c, t.port, c.list[:1])
+	t.k.receive(c, t.net, c.list[:1])
 	return n, syscall.OK
 }
 

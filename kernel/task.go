@@ -166,7 +166,7 @@ func (s *scheduler) Block(*syscall.Task) {
 func (s *scheduler) Preempt(*syscall.Task) {
 	t := (*task)(s)
 	c := t.cpu
-	if t.killed || c.clock.Now() >= c.sliceEnd && len(c.runq) > 0 || c.irqHome && c.k.eng.Next() <= c.clock.Now() {
+	if t.killed || c.softirq.inline || c.clock.Now() >= c.sliceEnd && len(c.runq) > 0 || c.irqHome && c.k.eng.Next() <= c.clock.Now() {
 		t.pause()
 	}
 }

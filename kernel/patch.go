@@ -1,0 +1,145 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"ringside/bridge"
+	"ringside/cost"
+	"ringside/sim"
+)
+
+// AddPatch plugs both ends of a patch in: a pair of veth interfaces. What a bridge
+// sends by one comes in by the other, from the backlog of the same CPU:
+//
+//	br_forward ─► veth_xmit ─► netif_rx ─► process_backlog ─► br_handle_frame
+func (k *Kernel) AddPatch(a, b Interface) (pa, pb bridge.Port, err error) {
+	x, y := &netdev{}, &netdev{}
+	x.peer, y.peer = y, x
+	if err := k.plug(x, a, math.MaxInt32); err != nil {
+		return 0, 0, err
+	}
+	if err := k.plug(y, b, math.MaxInt32); err != nil {
+		return 0, 0, err
+	}
+	return x.port, y.port, nil
+}
+
+// A backlog is a CPU's queue of frames that came from no device of their own, with
+// the NAPI instance that polls it (softnet_data).
+type backlog struct {
+	napi
+	queue []queued
+}
+
+type queued struct {
+	s   *skb
+	dev *netdev
+}
+
+// maxBacklog is net.core.netdev_max_backlog.
+const maxBacklog = 1000
+
+// patchXmit is veth_xmit and what it calls.
+func (dev *netdev) patchXmit(c *CPU, s *skb) {
+	k := c.k
+	c.one(cost.VethXmit, s)
+	if s.holders > 1 { // another copy of it goes another way, and counts its own steps
+		t := k.clone(s)
+		k.release(s)
+		s = t
+	}
+	if s.headed && !k.settle(s, pulled) {
+		c.drop(s, cost.Stack, cost.NoMem)
+		return
+	}
+	if s.hops++; int(s.hops) >= len(k.bridges) && !k.storm.note(k, dev, s, c.clock.Now()) {
+		s.hops--
+	}
+	c.netifRx(dev.peer, s)
+}
+
+// pulled is how much of a frame lies in one piece when a bridge sees it: all the
+// headers that it reads.
+const pulled = 256
+
+// netifRx is netif_rx.
+func (c *CPU) netifRx(dev *netdev, s *skb) {
+	c.one(cost.NetifRx, s)
+	q := &c.backlog
+	if len(q.queue) >= maxBacklog {
+		c.drop(s, cost.Stack, cost.CPUBacklog)
+		return
+	}
+	q.queue = append(q.queue, queued{s, dev})
+	if q.state == napiIdle {
+		q.state = napiScheduled
+		c.softirq.raise(c, &q.napi)
+		c.contended = true // the task that sent it, if any, makes way for the softirq
+	}
+}
+
+// take moves frames of one interface from the head of the queue into list.
+func (q *backlog) take(list []*skb) (n int, dev *netdev) {
+	for n < len(list) && n < len(q.queue) && (n == 0 || q.queue[n].dev == dev) {
+		list[n], dev = q.queue[n].s, q.queue[n].dev
+		n++
+	}
+	q.queue = slices.Delete(q.queue, 0, n)
+	return n, dev
+}
+
+// A storm is what is known of frames that go round. A frame that came over as many
+// patches as there are bridges was at one of them twice.
+type storm struct {
+	limit  uint64 // of frames; 0 means none
+	frames uint64
+	began  sim.Time
+	passed []uint64 // frames by the end of a patch that they left by, by index
+}
+
+// BoundStorms ends the run with ErrStorm when so many frames, each time they pass
+// a patch, went in circles. 0 means never: such a run does not come to rest.
+func (k *Kernel) BoundStorms(frames uint64) { k.storm.limit = frames }
+
+// note counts a frame that goes in a circle.
+func (st *storm) note(k *Kernel, dev *netdev, s *skb, now sim.Time) bool {
+	if st.frames == 0 {
+		st.began = now
+	}
+	st.frames++
+	for int(dev.index) >= len(st.passed) {
+		st.passed = append(st.passed, 0)
+	}
+	st.passed[dev.index]++
+	if st.limit > 0 && st.frames >= st.limit {
+		k.eng.Fail(st.report(k, now))
+	}
+	return s.hops < math.MaxUint16
+}
+
+// report says where the storm is, in words.
+func (st *storm) report(k *Kernel, now sim.Time) error {
+	var ends, bridges []string
+	for i, n := range st.passed {
+		if n == 0 {
+			continue
+		}
+		ends = append(ends, fmt.Sprintf("%s %d", k.names[i], n))
+		name := k.netdev(k.names[i]).br.br.Config().Name
+		if !slices.Contains(bridges, name) {
+			bridges = append(bridges, name)
+		}
+	}
+	span := now - st.began
+	return fmt.Errorf("kernel: %w: %d in %v, %d a second, in a circle of %s; by the ends of patches: %s; turn on stp in these bridges or take a patch away",
+		ErrStorm, st.frames, span, rate(st.frames, span), strings.Join(bridges, ", "), strings.Join(ends, ", "))
+}
+
+// rate is how many a second n in a span of time are.
+func rate(n uint64, span sim.Time) uint64 {
+	us := max(uint64(span/sim.Microsecond), 1)
+	return n * 1_000_000 / us
+}

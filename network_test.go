@@ -1,0 +1,203 @@
+package ringside_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ringside"
+	"ringside/bridge"
+	"ringside/kernel"
+	"ringside/nic"
+	"ringside/sim"
+	"ringside/vm"
+)
+
+// A line is a wire with a script that keeps what is sent to it.
+type line struct {
+	frames []nic.WireFrame
+	sent   [][]byte
+}
+
+func (l *line) Receive(f *nic.WireFrame) bool {
+	if len(l.frames) == 0 {
+		return false
+	}
+	*f, l.frames = l.frames[0], l.frames[1:]
+	return true
+}
+
+func (l *line) Transmit(f *nic.WireFrame) { l.sent = append(l.sent, bytes.Clone(f.Data)) }
+
+// play puts frames on the line, a microsecond apart.
+func (l *line) play(at sim.Time, frames ...[]byte) *line {
+	for _, f := range frames {
+		id := uint64(len(l.frames) + 1)
+		l.frames = append(l.frames, nic.WireFrame{ID: id, At: at + sim.Time(id)*sim.Microsecond, Data: f})
+	}
+	return l
+}
+
+// A frame between stations a and b of the test, 0xff is everybody.
+func frame(to, from byte, payload ...byte) []byte {
+	f := make([]byte, 60)
+	copy(f, []byte{2, 0, 0, 0, 9, to, 2, 0, 0, 0, 9, from, 0x88, 0xb5})
+	if to == 0xff {
+		copy(f, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	}
+	copy(f[14:], payload)
+	return f
+}
+
+// collect is a guest that keeps what it gets.
+func collect(into *[][]byte) vm.Program {
+	return func(g *vm.Guest) error {
+		for {
+			f, err := g.Receive()
+			if err != nil {
+				return err
+			}
+			*into = append(*into, bytes.Clone(f))
+		}
+	}
+}
+
+// once is a guest that sends frames and keeps what it gets.
+func once(into *[][]byte, frames ...[]byte) vm.Program {
+	return func(g *vm.Guest) error {
+		for _, f := range frames {
+			to := g.Task.Memory().Bytes(4096, len(f))
+			copy(to, f)
+			if err := g.Send(to); err != nil {
+				return err
+			}
+		}
+		return collect(into)(g)
+	}
+}
+
+func TestAFrameCrossesTwoBridgesByAPatch(t *testing.T) {
+	var a, b, c [][]byte
+	w := (&line{}).play(sim.Millisecond, frame(0xff, 1), frame(7, 1))
+	h, err := ringside.New(ringside.Config{
+		Wire: w, Bridges: make([]ringside.Bridge, 2), Patches: make([]ringside.Patch, 1),
+		VMs: []ringside.VM{
+			{Program: collect(&a)},
+			{Program: once(&b, frame(1, 7)), Bridge: "br1"},
+			{Program: collect(&c), Bridge: ringside.NoBridge},
+		},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	want := [][]byte{frame(0xff, 1), frame(7, 1)}
+	assert.Equal(t, want, b, "both came over the patch")
+	assert.Equal(t, want[:1], a[len(a)-1:])
+	assert.Empty(t, c, "a tap on no bridge gets nothing")
+	assert.Equal(t, [][]byte{frame(1, 7)}, w.sent)
+	rep := h.Report()
+	assert.True(t, rep.Conservation.Balanced)
+	_, p, ok := h.Kernel.Port("patch0b")
+	require.True(t, ok)
+	got, ok := h.Bridges[1].Lookup(bridge.MAC{2, 0, 0, 0, 9, 1}, 0, h.Engine.Now())
+	require.True(t, ok)
+	assert.Equal(t, p, got.Port, "br1 learned the far station on its end of the patch")
+}
+
+func TestEveryNICHasItsOwnWire(t *testing.T) {
+	w0, w1 := (&line{}).play(0, frame(2, 1)), (&line{}).play(sim.Millisecond, frame(1, 2))
+	w1.frames[0].ID = 100
+	h, err := ringside.New(ringside.Config{NICs: []ringside.NIC{{Wire: w0}, {Name: "uplink", Wire: w1, Queues: 2, LinkBPS: 1e9}}})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	assert.Equal(t, [][]byte{frame(2, 1)}, w1.sent)
+	assert.Equal(t, [][]byte{frame(1, 2)}, w0.sent)
+	rep := h.Report()
+	assert.EqualValues(t, 2, rep.Conservation.FromWire)
+	assert.EqualValues(t, 2, rep.Conservation.ToWire)
+	assert.Len(t, rep.CPUs, 3)
+	assert.Equal(t, "cpu0", rep.CPUs[0].Name)
+}
+
+func TestALoopWithoutASpanningTreeEndsTheRun(t *testing.T) {
+	cfg := ringside.Config{
+		Wire: (&line{}).play(0, frame(0xff, 1)), Bridges: make([]ringside.Bridge, 2), Patches: make([]ringside.Patch, 2),
+		VMs: []ringside.VM{{Program: vm.Sink}},
+	}
+	h, err := ringside.New(cfg)
+	require.NoError(t, err)
+	defer h.Close()
+	err = h.Run()
+	require.True(t, errors.Is(err, kernel.ErrStorm), "%v", err)
+	for _, word := range []string{"br0, br1", "patch0a ", "patch1b ", "a second", "turn on stp"} {
+		assert.ErrorContains(t, err, word)
+	}
+	t.Log(err)
+
+	// Up to a time it may rage: its bounds are the queues.
+	cfg.Wire = (&line{}).play(0, frame(0xff, 1))
+	cfg.Patches = make([]ringside.Patch, 3) // more copies with every round
+	h2, err := ringside.New(cfg)
+	require.NoError(t, err)
+	defer h2.Close()
+	require.NoError(t, h2.RunUntil(5*sim.Millisecond))
+	rep := h2.Report()
+	assert.True(t, rep.Conservation.Balanced)
+	assert.NotZero(t, rep.Conservation.Dropped["CPU_BACKLOG"])
+}
+
+func TestMirrorsCopyWhatComesInAndWhatGoesOut(t *testing.T) {
+	var spied, a [][]byte
+	w := (&line{}).play(0, frame(7, 1))
+	h, err := ringside.New(ringside.Config{
+		NICs: []ringside.NIC{{Wire: w, MirrorIn: "spy", MirrorOut: "spy"}},
+		VMs: []ringside.VM{
+			{Program: once(&a, frame(1, 7))},
+			{Program: collect(&spied), Bridge: ringside.NoBridge, Port: bridge.PortConfig{Name: "spy"}},
+		},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	assert.ElementsMatch(t, [][]byte{frame(7, 1), frame(1, 7)}, spied)
+	assert.Len(t, a, 1)
+	assert.Len(t, w.sent, 1)
+}
+
+func TestFramesLongerThanAPortsMTUDie(t *testing.T) {
+	long := append(frame(0xff, 1), make([]byte, 1500-46+5)...) // a byte more than 1500, header and tag
+	var a, b [][]byte
+	w := (&line{}).play(0, long, long[:len(long)-1])
+	h, err := ringside.New(ringside.Config{
+		Wire: w, VMs: []ringside.VM{{Program: collect(&a), MTU: 1500}, {Program: collect(&b)}},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	assert.Equal(t, [][]byte{long[:len(long)-1]}, a)
+	assert.Len(t, b, 2)
+	assert.EqualValues(t, 1, h.Report().Conservation.Dropped["PKT_TOO_BIG"])
+}
+
+func TestConfigsThatCannotBeAreRefusedWithTheCure(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  ringside.Config
+		says string
+	}{
+		{"two of one name", ringside.Config{NICs: []ringside.NIC{{Name: "x"}, {Name: "x"}}}, `an interface "x": the name is that of an interface already`},
+		{"a bridge's name", ringside.Config{NICs: []ringside.NIC{{Name: "br0"}}}, `an interface "br0": the name is that of a bridge already`},
+		{"no such bridge", ringside.Config{NICs: []ringside.NIC{{Bridge: "br7"}}}, `eth0: there is no bridge "br7"`},
+		{"mirrored to itself", ringside.Config{NICs: []ringside.NIC{{MirrorIn: "eth0"}}}, `eth0: frames cannot be mirrored to "eth0"`},
+		{"mirrored to nobody", ringside.Config{NICs: []ringside.NIC{{MirrorIn: "tap9"}}}, `mirrored to "tap9"`},
+		{"a tiny MTU", ringside.Config{NICs: []ringside.NIC{{MTU: 20}}}, "eth0: MTU is 20; 68 to 65535 are possible"},
+		{"an entry at nobody's port", ringside.Config{Bridges: []ringside.Bridge{{FDB: []ringside.FDBEntry{{Dev: "tap3"}}}}}, `br0: entry 00:00:00:00:00:00: it has no port "tap3"`},
+	} {
+		_, err := ringside.New(c.cfg)
+		assert.ErrorContains(t, err, c.says, c.name)
+	}
+}
