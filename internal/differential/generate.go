@@ -436,6 +436,7 @@ func (g *generator) cable() {
 	}
 	down, up := Step{Kind: Down, Port: p}, Step{Kind: Up, Port: p}
 	g.add(down)
+	g.add(Step{Kind: Wait, For: 10 * time.Millisecond})
 	for range g.IntN(30) {
 		if q := g.memberPort(); q != p {
 			g.frameOn(q)

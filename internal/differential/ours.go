@@ -49,7 +49,10 @@ func (o *Ours) Open(s *Setup) (err error) {
 			return err
 		}
 	}
-	o.last, err = o.State(watched)
+	if o.last, err = o.State(watched); err == nil && s.Timed {
+		o.sent = o.own()
+		o.happened()
+	}
 	return err
 }
 

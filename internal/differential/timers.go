@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-const second = time.Second
+const (
+	second = time.Second
+	half   = second / 2
+)
 
 // wait is a step that lets time pass.
 func wait(d time.Duration) Step { return Step{Kind: Wait, For: d} }
@@ -55,7 +58,7 @@ func query(src byte, from string) []byte {
 // fastSnooping is snooping whose intervals are a second or two.
 func fastSnooping(more ...Setting) Settings {
 	return append(Settings{{"mcast_snooping", 1}, {"mcast_last_member_interval", 100}, {"mcast_membership_interval", 250}, {"mcast_querier_interval", 300},
-		{"mcast_query_interval", 200}, {"mcast_query_response_interval", 50}, {"mcast_startup_query_interval", 100}}, more...)
+		{"mcast_query_interval", 200}, {"mcast_query_response_interval", 30}, {"mcast_startup_query_interval", 100}}, more...)
 }
 
 // timers are the setups in which time decides.
@@ -78,7 +81,7 @@ func timers() []*Setup {
 		},
 		{
 			Name: "tree: alone", Bridge: fastTree, Ports: make([]Settings, 3),
-			Steps: []Step{wait(second), hello(1, 1), wait(2 * second), hello(1, 2), wait(2 * second), hello(1, 3), wait(3 * second)},
+			Steps: []Step{wait(second), hello(1, 1), wait(second + half), hello(1, 2), wait(2 * second), hello(1, 3), wait(3 * second)},
 		},
 		{
 			Name: "tree: a cable from port to port", Bridge: fastTree, Ports: make([]Settings, 3), Cables: [][2]int{{1, 2}},
@@ -90,8 +93,8 @@ func timers() []*Setup {
 		},
 		{
 			Name: "tree: two ways to the root", Bridge: fastTree, Ports: make([]Settings, 3),
-			Steps: slices.Concat([]Step{wait(500 * time.Millisecond)}, repeat(6, in(1, better(10, 0)), in(2, better(4, 0)), wait(second)),
-				repeat(8, in(1, better(10, 0)), wait(second))),
+			Steps: slices.Concat([]Step{wait(half)}, repeat(6, in(1, better(10, 0)), in(2, better(4, 0)), wait(9*second/10)),
+				repeat(8, in(1, better(10, 0)), wait(9*second/10))),
 		},
 		{
 			Name: "tree: topology change", Bridge: append(slices.Clone(fastTree), Setting{"ageing_time", 30000}), Ports: make([]Settings, 3),
@@ -99,8 +102,8 @@ func timers() []*Setup {
 		},
 		{
 			Name: "tree: the root tells of a change", Bridge: append(slices.Clone(fastTree), Setting{"ageing_time", 30000}), Ports: make([]Settings, 3),
-			Steps: slices.Concat(repeat(6, in(1, better(10, 0)), wait(second)), []Step{hello(2, 2), hello(1, 1)},
-				repeat(5, in(1, better(10, 1)), wait(second)), []Step{in(2, TCN(station(3)))}, repeat(3, in(1, better(10, 0)), wait(second)),
+			Steps: slices.Concat([]Step{wait(half)}, repeat(6, in(1, better(10, 0)), wait(second)), []Step{hello(2, 2), hello(1, 1)},
+				repeat(5, in(1, better(10, 1)), wait(second)), repeat(3, in(1, better(10, 0)), wait(second)), []Step{in(2, TCN(station(3))), wait(second + half)},
 				[]Step{in(1, better(10, 0x81)), wait(second)}),
 		},
 		{
@@ -113,12 +116,12 @@ func timers() []*Setup {
 		},
 		{
 			Name: "tree: turned off and on", Bridge: fastTree, Ports: make([]Settings, 2),
-			Steps: []Step{wait(5 * second), {Kind: SetBridge, Setting: Setting{"stp_state", 0}}, wait(second), {Kind: SetBridge, Setting: Setting{"stp_state", 1}}, wait(5500 * time.Millisecond)},
+			Steps: []Step{wait(5 * second), {Kind: SetBridge, Setting: Setting{"stp_state", 0}}, wait(second), {Kind: SetBridge, Setting: Setting{"stp_state", 1}}, wait(5*second + half)},
 		},
 		{
 			Name: "tree: costs and priorities", Bridge: fastTree, Ports: []Settings{nil, {{"cost", 3}}, {{"priority", 4}}},
-			Steps: slices.Concat(repeat(5, in(1, better(10, 0)), in(2, better(50, 0)), in(3, better(10, 0)), wait(second)),
-				[]Step{{Kind: SetPort, Port: 1, Setting: Setting{"cost", 2}}}, repeat(5, in(1, better(10, 0)), in(2, better(50, 0)), in(3, better(10, 0)), wait(second)),
+			Steps: slices.Concat([]Step{wait(half)}, repeat(5, in(1, better(10, 0)), in(2, better(50, 0)), in(3, better(10, 0)), wait(9*second/10)),
+				[]Step{{Kind: SetPort, Port: 1, Setting: Setting{"cost", 2}}}, repeat(5, in(1, better(10, 0)), in(2, better(50, 0)), in(3, better(10, 0)), wait(9*second/10)),
 				[]Step{{Kind: SetBridge, Setting: Setting{"priority", 0}}, wait(5 * second)}),
 		},
 		{
@@ -132,29 +135,29 @@ func timers() []*Setup {
 		{
 			Name: "snooping: leaving", Bridge: fastSnooping(Setting{"mcast_querier", 1}, Setting{"mcast_membership_interval", 30000}), Ports: []Settings{nil, {{"fastleave", 1}}, nil},
 			Steps: []Step{
-				wait(500 * time.Millisecond), in(1, report(1, g)), in(2, report(2, g)), in(3, report(3, g)), wait(500 * time.Millisecond), in(1, leave(1, g)), in(2, leave(2, g)), wait(4 * second),
-				in(3, leave(3, g)), wait(500 * time.Millisecond), in(3, report(3, g)), wait(4 * second),
+				wait(half), in(1, report(1, g)), in(2, report(2, g)), in(3, report(3, g)), wait(half), in(1, leave(1, g)), in(2, leave(2, g)), wait(4 * second),
+				in(3, leave(3, g)), wait(half), in(3, report(3, g)), wait(4 * second),
 			},
 		},
 		{
 			Name: "snooping: another querier", Bridge: fastSnooping(Setting{"mcast_querier", 1}), Ports: make([]Settings, 2),
-			Steps: []Step{wait(500 * time.Millisecond), in(1, query(9, "10.0.0.9")), wait(2 * second), in(1, query(9, "10.0.0.9")), wait(2 * second), in(2, query(8, "10.0.0.8")), wait(9 * second)},
+			Steps: []Step{wait(half), in(1, query(9, "10.0.0.9")), wait(2 * second), in(1, query(9, "10.0.0.9")), wait(2 * second), in(2, query(8, "10.0.0.8")), wait(9 * second)},
 		},
 		{
 			Name: "snooping: sources go", Bridge: fastSnooping(Setting{"mcast_igmp_version", 3}, Setting{"mcast_querier", 1}), Ports: make([]Settings, 2),
 			Steps: []Step{
-				wait(500 * time.Millisecond), in(1, igmpFrom(1, "10.0.0.1", netip.MustParseAddr("224.0.0.22"), IGMPv3(Record{1, g, hosts[:2]}))), wait(second),
+				wait(half), in(1, igmpFrom(1, "10.0.0.1", netip.MustParseAddr("224.0.0.22"), IGMPv3(Record{1, g, hosts[:2]}))), wait(second),
 				in(1, igmpFrom(1, "10.0.0.1", netip.MustParseAddr("224.0.0.22"), IGMPv3(Record{6, g, hosts[:1]}))), wait(second),
 				in(2, igmpFrom(2, "10.0.0.2", netip.MustParseAddr("224.0.0.22"), IGMPv3(Record{4, g, hosts[:1]}))), wait(6 * second),
 			},
 		},
 		{
 			Name: "snooping: members of IPv6 go", Bridge: fastSnooping(), Ports: make([]Settings, 2),
-			Steps: []Step{wait(500 * time.Millisecond), in(1, Ethernet(GroupMAC(groups6[0]), station(1), EtherIPv6, MLD(hosts6[0], groups6[0], MLDv1Report, 0, groups6[0])...)), wait(4 * second)},
+			Steps: []Step{wait(half), in(1, Ethernet(GroupMAC(groups6[0]), station(1), EtherIPv6, MLD(hosts6[0], groups6[0], MLDv1Report, 0, groups6[0])...)), wait(4 * second)},
 		},
 		{
 			Name: "snooping: a router for a while", Bridge: fastSnooping(), Ports: make([]Settings, 2),
-			Steps: []Step{wait(500 * time.Millisecond), {Kind: SetPort, Port: 2, Setting: Setting{"mcast_router", 3}}, wait(5 * second)},
+			Steps: []Step{wait(half), {Kind: SetPort, Port: 2, Setting: Setting{"mcast_router", 3}}, wait(5 * second)},
 		},
 	}
 	for _, s := range list {
