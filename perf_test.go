@@ -73,6 +73,16 @@ func TestNoAllocationOnThePath(t *testing.T) {
 			}
 		}},
 		{"reflected", 60, 2, vm.Reflect, nil},
+		{"over a patch", 60, 2, vm.Reflect, func(c *ringside.Config) {
+			c.Bridges, c.Patches = make([]ringside.Bridge, 2), make([]ringside.Patch, 1)
+			for i := range c.VMs {
+				c.VMs[i].Bridge = "br1"
+			}
+		}},
+		{"mirrored", 60, 1, vm.Sink, func(c *ringside.Config) {
+			c.NICs = []ringside.NIC{{MirrorIn: "spy"}}
+			c.VMs = append(c.VMs, ringside.VM{Program: vm.Sink, Bridge: ringside.NoBridge, Port: bridge.PortConfig{Name: "spy"}})
+		}},
 		{"too slow", 60, 1, vm.Slow(10 * sim.Microsecond), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

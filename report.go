@@ -29,6 +29,7 @@ type Report struct {
 	CPUs         []CPUReport          `json:"cpus"`
 	Totals       Totals               `json:"totals"`
 	Latency      Latency              `json:"latency_ns"`
+	Bridges      []BridgeReport       `json:"bridges,omitempty"`
 	Softnet      []kernel.SoftnetStat `json:"softnet_stat"`
 	VirtualNs    int64                `json:"virtual_ns"`
 	Events       uint64               `json:"events"`
@@ -160,7 +161,7 @@ func (h *Host) Report() *Report {
 	r := &Report{
 		Schema: ReportSchema, Seed: h.cfg.Seed, Path: "native", Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
 		Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
-		Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
+		Bridges: h.bridgeReports(), Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
 		Events: h.Engine.Fired(), TraceHash: h.Hash.String(),
 	}
 	for s := cost.Stage(0); s < cost.NumStages; s++ {

@@ -9,6 +9,7 @@
 //	                                                         br_handle_frame
 //	guest ◄── tun_chr_read_iter ◄── wake ◄── tun_net_xmit ◄──────┤
 //	                                 host's stack ◄── pass_frame_up
+//	other bridge ◄── process_backlog ◄── netif_rx ◄── veth_xmit
 //
 // It is a state machine on sim's event loop without a goroutine or a lock of its
 // own. A guest's process is a coroutine that runs inside the loop until it waits.

@@ -21,7 +21,6 @@ type netdev struct {
 	name   string
 	mtu    int32 // longest frame that the bridge sends by it: MTU, header and a tag
 	mirror mirror
-	stat   InterfaceStat
 }
 
 // A netbridge is a bridge as the kernel runs it: who stands at its ports, its own
@@ -46,12 +45,6 @@ type Interface struct {
 	Alone  bool // is a port of no bridge
 	Port   bridge.PortConfig
 	MTU    int // 0 means as long a frame as the device takes
-}
-
-// An InterfaceStat counts what went through an interface, from the host's side.
-type InterfaceStat struct {
-	RxFrames, RxBytes uint64
-	TxFrames, TxBytes uint64
 }
 
 // ErrName says that an interface has that name already.
