@@ -28,14 +28,14 @@ func stationMAC(n int) (m MAC) {
 func header(dst, src MAC) (h [14]byte) {
 	copy(h[0:], dst[:])
 	copy(h[6:], src[:])
-	h[12] = 8
+	h[12], h[13] = 0x88, 0xb5 // for experiments
 	return h
 }
 
 // benchBridge has ports ports and stations stations. Of these the even ones are
 // behind port 1, the wire, and the odd ones behind the other ports in turn.
 func benchBridge(b *testing.B, stations, ports int) *Bridge {
-	br, err := New(Config{Name: "br0", Seed: 1})
+	br, err := New(Config{Name: "br0", Seed: 1, DefaultPVID: NoPVID})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -25,6 +25,9 @@ func linkLocal(last byte) MAC { return MAC{0x01, 0x80, 0xc2, 0x00, 0x00, last} }
 
 func mustNew(t testing.TB, cfg Config) *Bridge {
 	t.Helper()
+	if cfg.DefaultPVID == 0 {
+		cfg.DefaultPVID = NoPVID // one entry for an address, so that they can be counted
+	}
 	b, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -58,18 +61,20 @@ func to(ports ...Port) (out []Copy) {
 
 // age walks over the table, even if nothing can have aged.
 func age(b *Bridge, now sim.Time) (walked, aged int, next sim.Time) {
-	if b.cfg.Ageing != sim.Never && b.cfg.Ageing != Hub {
+	if b.hold != sim.Never && b.hold != 0 {
 		b.walk = min(b.walk, now)
 	}
 	did := b.Tick(now)
-	return did.Walked, did.Aged, b.Due()
+	return did.Walked, did.Aged, b.walk
 }
 
 // send has a frame from src to dst come in by the port in.
 func (b *Bridge) send(in Port, dst, src MAC, now sim.Time) Verdict {
-	h := header(dst, src)
-	return b.Handle(in, h[:], now)
+	sending = header(dst, src)
+	return b.Handle(in, sending[:], now)
 }
+
+var sending [14]byte
 
 // Each row is a bridge with ports 1, 2 and 3, what happened to it before, and
 // one frame at the time 1 s. Port 3 has an address of its own.
@@ -106,9 +111,9 @@ func TestOneFrame(t *testing.T) {
 		{claim: "broadcast goes to all other ports and up, with no lookup",
 			in: 1, dst: all, src: alice,
 			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | Work(Created) | PassedUp}},
-		{claim: "multicast goes to all other ports and up, with no lookup",
+		{claim: "multicast goes to all other ports and up, as long as nobody asks for groups",
 			in: 1, dst: group, src: alice,
-			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | Work(Created) | PassedUp}},
+			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | MDBLooked | Work(Created) | PassedUp}},
 		{claim: "the bridge's own address goes up only",
 			cfg: Config{MAC: own}, in: 1, dst: own, src: alice,
 			want: Verdict{Out: to(Local), Action: Up, Work: Finished | Work(Created) | Looked | PassedUp}},
@@ -139,7 +144,7 @@ func TestOneFrame(t *testing.T) {
 
 		{claim: "01:80:c2:00:00:00 is flooded without spanning tree",
 			in: 1, dst: linkLocal(0), src: alice,
-			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | Work(Created) | PassedUp}},
+			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | MDBLooked | Work(Created) | PassedUp}},
 		{claim: "pause frames are dropped and not learned from",
 			in: 1, dst: linkLocal(1), src: alice, want: Verdict{Reason: cost.MACIEEEMACControl}},
 		{claim: "LACP goes to the port's own stack and is learned from",
@@ -150,16 +155,16 @@ func TestOneFrame(t *testing.T) {
 			want: Verdict{Action: PassPort, Reason: cost.RSLinkLocal, Work: Work(Created)}},
 		{claim: "group_fwd_mask has LLDP forwarded",
 			cfg: Config{GroupFwdMask: 1 << 0x0e}, in: 1, dst: linkLocal(0x0e), src: alice,
-			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | Work(Created) | PassedUp}},
+			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | MDBLooked | Work(Created) | PassedUp}},
 		{claim: "group_fwd_mask leaves other reserved addresses alone",
 			cfg: Config{GroupFwdMask: 1 << 0x0e}, in: 1, dst: linkLocal(0x0f), src: alice,
 			want: Verdict{Action: PassPort, Reason: cost.RSLinkLocal, Work: Work(Created)}},
 		{claim: "01:80:c2:00:00:10 is not reserved",
 			in: 1, dst: linkLocal(0x10), src: alice,
-			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | Work(Created) | PassedUp}},
+			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | MDBLooked | Work(Created) | PassedUp}},
 		{claim: "01:80:c2:00:01:0e is not reserved",
 			in: 1, dst: MAC{0x01, 0x80, 0xc2, 0x00, 0x01, 0x0e}, src: alice,
-			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | Work(Created) | PassedUp}},
+			want: Verdict{Out: to(2, 3, Local), Action: Flood, Work: Finished | Flooded | MDBLooked | Work(Created) | PassedUp}},
 
 		{claim: "a station moves at once",
 			before: []before{heard(alice, 1)}, in: 2, dst: all, src: alice,
@@ -217,7 +222,7 @@ func TestOneFrame(t *testing.T) {
 			want: Verdict{Out: to(1, 2, 3), Action: Flood, Work: Flooded}},
 		{claim: "the host may send pause frames",
 			in: Local, dst: linkLocal(1), src: own,
-			want: Verdict{Out: to(1, 2, 3), Action: Flood, Work: Flooded}},
+			want: Verdict{Out: to(1, 2, 3), Action: Flood, Work: Flooded | MDBLooked}},
 		{claim: "the host's source is not checked",
 			in: Local, dst: all, src: MAC{},
 			want: Verdict{Out: to(1, 2, 3), Action: Flood, Work: Flooded}},

@@ -3,9 +3,9 @@ package bridge
 import (
 	"cmp"
 	"fmt"
-	"math/bits"
 	"slices"
 
+	"ringside/bridge/stp"
 	"ringside/sim"
 )
 
@@ -14,7 +14,7 @@ type Kind uint8
 
 // The kinds, in bridge(8)'s words.
 const (
-	Dynamic   Kind = iota // learned from traffic; ages
+	Dynamic   Kind = iota // learned from traffic, or set by hand to age
 	Static                // set by hand; does not age, but moves unless sticky
 	Permanent             // an address of the bridge's own or of a port: goes up
 )
@@ -24,77 +24,197 @@ func (k Kind) String() string { return name(kindNames[:], k) }
 
 var kindNames = [...]string{"dynamic", "static", "permanent"}
 
-// An Entry is one address of the forwarding database, for display.
+// An Entry is one address of the forwarding database.
 type Entry struct {
-	MAC     MAC
-	VLAN    uint16   // always 0 so far
-	Port    Port     // where the station is; Local for the bridge's own address
-	Kind    Kind     //
-	Sticky  bool     // does not move
+	MAC  MAC
+	VLAN uint16 // 0 is outside of all VLANs: what counts with filtering off
+	Port Port   // where the station is; Local for the bridge's own address
+	Kind Kind
+	// Sticky entries do not move.
+	Sticky bool
+	// ExternLearned entries were set by a control plane (extern_learn). They do not
+	// age; one that moves is learned from then on.
+	ExternLearned bool
+	// Locked entries were seen on a locked port with PortConfig.MAB: frames to the
+	// station are forwarded, those from it are not.
+	Locked bool
+
 	Stale   bool     // has aged, and waits for the next walk to take it out
-	Updated sim.Time // the station's last frame; 0 if there was none
+	Updated sim.Time // the station's last frame, or when it was set
 }
 
-// Add enters e, whose Stale and Updated are not looked at, in place of what was
-// in the table for its address.
+// Add enters e as bridge fdb replace does; its Stale and Updated are not looked
+// at.
 //
 // A Permanent entry is an address of the interface Port, which may be Local:
-// frames to it go up and nowhere else. An address that is local already stays with
-// its first interface. The others are stations on a port. A frame from a Static
-// one on another port moves it there, as in Linux, unless it is Sticky. A Dynamic
-// one is as if it was heard of just now, but is not counted against
+// frames to it go up and nowhere else. The others are stations on a port. A frame
+// from a Static one on another port moves it there, unless it is Sticky. Dynamic
+// is as if the station was heard of just now, but is not counted against
 // Config.MaxLearned.
+//
+// A VLAN must be one of the port. VLAN 0 is outside of them and in every VLAN of
+// the port: that many entries are made, as in Linux.
 func (b *Bridge) Add(e Entry) error {
-	if err := b.add(e); err != nil {
-		return fmt.Errorf("bridge: %v entry %v: %w", e.Kind, e.MAC, err)
+	if err := b.canAdd(e); err != nil {
+		return fmt.Errorf("bridge: %v entry %v vlan %d: %w", e.Kind, e.MAC, e.VLAN, err)
+	}
+	if err := b.enter(e); err != nil {
+		return fmt.Errorf("bridge: %v entry %v vlan %d: %w", e.Kind, e.MAC, e.VLAN, err)
+	}
+	if e.VLAN != 0 {
+		return nil
+	}
+	for _, v := range b.vlans[e.Port].list {
+		e.VLAN = v.vid
+		if err := b.enter(e); err != nil {
+			return fmt.Errorf("bridge: %v entry %v vlan %d: %w", e.Kind, e.MAC, e.VLAN, err)
+		}
 	}
 	return nil
 }
 
-func (b *Bridge) add(e Entry) error {
+func (b *Bridge) canAdd(e Entry) error {
 	switch {
 	case !e.MAC.Station():
 		return ErrAddress
 	case !b.has(e.Port) || e.Port == Local && e.Kind != Permanent:
 		return fmt.Errorf("%w: %d", ErrNoPort, e.Port)
-	}
-	var f what
-	switch e.Kind {
-	case Dynamic:
-	case Static:
-		f = static
-	case Permanent:
-		return b.addLocal(e.MAC.addr(), e.Port)
-	default:
+	case e.Kind > Permanent:
 		return fmt.Errorf("%w: there is no such kind", ErrConfig)
+	case e.Sticky && (e.Kind == Permanent || e.ExternLearned):
+		return fmt.Errorf("%w: only a station set by hand can be sticky", ErrConfig)
+	case e.Locked:
+		return fmt.Errorf("%w: locked entries come from traffic alone", ErrConfig)
+	case e.VLAN != 0 && b.vlans[e.Port].find(e.VLAN) == nil:
+		return fmt.Errorf("%w: the port is not in that VLAN", ErrVLAN)
+	case e.Kind == Dynamic && !e.ExternLearned && !b.learns(e.Port):
+		return fmt.Errorf("%w: the port %d is %v and cannot learn", ErrConfig, e.Port, b.ports[e.Port].state)
 	}
-	if e.Sticky {
-		f |= sticky
-	}
-	if err := b.fdb.set(e.MAC.addr(), e.Port.with(f)); err != nil || e.Kind != Dynamic {
-		return err
-	}
-	l, i := b.fdb.find(e.MAC.addr())
-	l.updated[i] = b.now
-	b.expect(b.now)
 	return nil
 }
 
-func (b *Bridge) addLocal(a addr, p Port) error {
-	if l, i := b.fdb.find(a); l != nil && l.what[i]&local != 0 {
+// learns says that the state of the port lets it learn.
+func (b *Bridge) learns(p Port) bool {
+	s := b.ports[p].state
+	return s == stp.Learning || s == stp.Forwarding
+}
+
+// enter is fdb_add_entry, and br_fdb_external_learn_add, for one VLAN.
+func (b *Bridge) enter(e Entry) error {
+	key, w := e.MAC.addr().in(e.VLAN), e.Port.with(byUser)
+	switch {
+	case e.ExternLearned && e.Port != Local:
+		w |= extern
+	case e.ExternLearned:
+		w |= extern | local
+	case e.Kind == Permanent:
+		w |= local | static
+	case e.Kind == Static:
+		w |= static
+	}
+	if e.Sticky {
+		w |= sticky
+	}
+	l, i := b.fdb.find(key)
+	switch {
+	case l == nil:
+		if !b.fdb.insert(key, w, b.now) {
+			return ErrFull
+		}
+		l, i = b.fdb.find(key)
+	case l.what[i] == w:
+		return nil
+	default:
+		b.fdb.rewrite(l, i, w)
+		l.updated[i] = b.now
+	}
+	if w&(static|extern) == 0 {
+		b.expect(b.now)
+	}
+	b.notifyFDB(l, i, false)
+	return nil
+}
+
+// addLocal enters an interface's own address in a VLAN. One that is local already
+// stays with its first interface, and what was learned or set is replaced
+// (fdb_add_local).
+func (b *Bridge) addLocal(mac MAC, p Port, vid uint16) error {
+	if mac == (MAC{}) {
 		return nil
 	}
-	return b.fdb.set(a, p.with(local|static))
+	key := mac.addr().in(vid)
+	l, i := b.fdb.find(key)
+	switch {
+	case l == nil:
+		if !b.fdb.insert(key, p.with(local|static), b.now) {
+			return fmt.Errorf("local address %v: %w", mac, ErrFull)
+		}
+		l, i = b.fdb.find(key)
+	case l.what[i]&local != 0:
+		return nil
+	default:
+		b.notifyFDB(l, i, true)
+		b.fdb.rewrite(l, i, p.with(local|static))
+		l.updated[i] = b.now
+	}
+	b.notifyFDB(l, i, false)
+	return nil
+}
+
+// dropLocal takes the own address of the interface p out of a VLAN, or passes it
+// to another that has it (br_fdb_find_delete_local).
+func (b *Bridge) dropLocal(mac MAC, p Port, vid uint16) {
+	at, i := b.fdb.locate(mac.addr().in(vid))
+	if at < 0 {
+		return
+	}
+	l := &b.fdb.lines[at]
+	if w := l.what[i]; w&local != 0 && w&byUser == 0 && w.on(p) && !b.inherit(l, i, p) {
+		b.delete(at, i)
+	}
+}
+
+// inherit passes a local address of the interface p to another that has it and is
+// in its VLAN, and says whether there is one.
+func (b *Bridge) inherit(l *line, i int, p Port) bool {
+	mac, vid := l.key[i].mac(), l.key[i].vlan()
+	for n := len(b.members); n >= 0; n-- {
+		q := Local // the last to be asked
+		if n > 0 {
+			q = b.members[len(b.members)-n]
+		}
+		if q != p && b.config[q].MAC == mac && (vid == 0 || b.vlans[q].find(vid) != nil) {
+			b.fdb.rewrite(l, i, l.what[i].at(q)&^byUser)
+			return true
+		}
+	}
+	return false
+}
+
+// delete takes an entry out and says so.
+func (b *Bridge) delete(at, i int) {
+	b.notifyFDB(&b.fdb.lines[at], i, true)
+	b.fdb.remove(at, i)
 }
 
 // Delete takes the entry of mac in a VLAN out, of whatever kind, and says whether
-// there was one.
+// there was one. With VLAN 0 it is also taken out of every VLAN of its port.
 func (b *Bridge) Delete(mac MAC, vlan uint16) bool {
 	at, i := b.fdb.locate(mac.addr().in(vlan))
 	if at < 0 {
 		return false
 	}
-	b.fdb.remove(at, i)
+	p := b.fdb.lines[at].what[i].port()
+	b.delete(at, i)
+	if vlan != 0 {
+		return true
+	}
+	for _, v := range b.vlans[p].list {
+		at, i := b.fdb.locate(mac.addr().in(v.vid))
+		if at >= 0 && b.fdb.lines[at].what[i].on(p) {
+			b.delete(at, i)
+		}
+	}
 	return true
 }
 
@@ -113,7 +233,7 @@ func (b *Bridge) Len() int { return b.fdb.n }
 // Learned is the number of entries learned from traffic, which MaxLearned bounds.
 func (b *Bridge) Learned() int { return b.fdb.learned }
 
-// Entries is all entries as they are at the time now, sorted by address.
+// Entries is all entries as they are at the time now, sorted by address and VLAN.
 func (b *Bridge) Entries(now sim.Time) []Entry {
 	all := make([]Entry, 0, b.fdb.n)
 	for at := range b.fdb.lines {
@@ -129,355 +249,93 @@ func (b *Bridge) Entries(now sim.Time) []Entry {
 }
 
 func (b *Bridge) entry(l *line, i int, now sim.Time) Entry {
+	w := l.what[i]
 	e := Entry{
-		MAC:     l.key[i].mac(),
-		VLAN:    l.key[i].vlan(),
-		Port:    l.what[i].port(),
-		Sticky:  l.what[i]&sticky != 0,
-		Updated: l.updated[i],
+		MAC:           l.key[i].mac(),
+		VLAN:          l.key[i].vlan(),
+		Port:          w.port(),
+		Sticky:        w&sticky != 0,
+		ExternLearned: w&extern != 0,
+		Locked:        w&lockedOut != 0,
+		Updated:       l.updated[i],
 	}
 	switch {
-	case l.what[i]&local != 0:
+	case w&local != 0:
 		e.Kind = Permanent
-	case l.what[i]&static != 0:
+	case w&static != 0:
 		e.Kind = Static
 	default:
-		e.Stale = b.expired(l, i, now)
+		e.Stale = w&extern == 0 && b.hold != sim.Never && now-l.updated[i] >= b.hold
 	}
 	return e
 }
 
-// forget takes out every entry of the port p, which is gone already. Local
-// addresses pass to another interface that has them.
-func (b *Bridge) forget(p Port) {
+// Is asks for a property of an entry: to have it, not to have it, or either.
+type Is int8
+
+// The answers that are wanted.
+const (
+	Any Is = iota
+	Yes
+	No
+)
+
+func (is Is) matches(has bool) bool { return is == Any || (is == Yes) == has }
+
+// A Filter is which entries Flush takes out. The zero value is all of them, the
+// interfaces' own addresses too, as bridge fdb flush has it.
+type Filter struct {
+	Port      Port   // of one port; 0 is all
+	Self      bool   // of the bridge's own interface alone, whatever Port says
+	VLAN      uint16 // of one VLAN; 0 is all
+	Permanent Is
+	Static    Is // a permanent entry is static, too
+	Sticky    Is
+	Extern    Is // ExternLearned
+	ByUser    Is // set by hand
+}
+
+func (f *Filter) matches(key addr, w what) bool {
+	switch {
+	case f.Self && w.port() != Local, !f.Self && f.Port != 0 && w.port() != f.Port:
+		return false
+	case f.VLAN != 0 && key.vlan() != f.VLAN:
+		return false
+	}
+	return f.Permanent.matches(w&local != 0) && f.Static.matches(w&static != 0) && f.Sticky.matches(w&sticky != 0) &&
+		f.Extern.matches(w&extern != 0) && f.ByUser.matches(w&byUser != 0)
+}
+
+// Flush takes out the entries that f says and returns how many they were.
+func (b *Bridge) Flush(f Filter) int {
+	before := b.fdb.n
+	b.sweep(func(l *line, i int) bool { return f.matches(l.key[i], l.what[i]) })
+	return before - b.fdb.n
+}
+
+// sweep is the table's, with an event for each entry that goes.
+func (b *Bridge) sweep(drop func(l *line, i int) bool) {
 	b.fdb.sweep(func(l *line, i int) bool {
-		if l.what[i].port() != p {
+		if !drop(l, i) {
 			return false
 		}
-		if l.what[i]&local == 0 {
-			return true
-		}
-		mac := l.key[i].mac()
-		for _, q := range append(b.Ports(), Local) {
-			if b.names[q].MAC == mac {
-				l.what[i] = l.what[i].at(q)
-				return false
-			}
-		}
+		b.notifyFDB(l, i, true)
 		return true
 	})
 }
 
-// A line is three entries in one 64-byte cache line, so that a lookup is one
-// miss. Entries are packed: key[i] of 0 says that i and the ones behind it are
-// free.
-type line struct {
-	key     [perLine]addr
-	updated [perLine]sim.Time
-	what    [perLine]what
-	_       uint32
-}
-
-// A what is an entry's port, from bit 8 up, and its flags.
-type what uint32
-
-const (
-	local   what = 1 << iota // an interface's own address
-	static                   // does not age
-	sticky                   // does not move
-	learned                  // counts against MaxLearned
-	flags   what = 0xff
-)
-
-func (p Port) with(f what) what { return what(p)<<8 | f }
-
-// on says that w's port is p.
-func (w what) on(p Port) bool { return w>>8 == what(p) }
-
-// same says that w and x have the same port.
-func (w what) same(x what) bool { return w^x <= flags }
-
-// refreshes says that a frame from the port with that tag changes nothing in the
-// entry but its age.
-func (w what) refreshes(tag what) bool { return w&^(flags&^local) == tag }
-
-func (w what) port() Port { return Port(w >> 8) }
-
-// at is w on another port.
-func (w what) at(p Port) what { return p.with(w & flags) }
-
-const (
-	perLine = 3
-	// firstLines is the size of an empty table: 4 KiB.
-	firstLines = 64
-	// maxProbe is how many lines a lookup reads at the most. In a table that is
-	// two thirds full of honest addresses no key is further from its line than
-	// about 40; see TestAddressesStayNearHome. The bound is for those that are
-	// chosen to collide.
-	maxProbe = 64
-	// maxEntries bounds what a configuration may ask for.
-	maxEntries = 1 << 28
-)
-
-func (l *line) used() int {
-	for i := range l.key {
-		if l.key[i] == 0 {
-			return i
-		}
-	}
-	return perLine
-}
-
-func (l *line) full() bool { return l.key[perLine-1] != 0 }
-
-func (l *line) put(i int, key addr, w what, updated sim.Time) {
-	l.key[i], l.what[i], l.updated[i] = key, w, updated
-}
-
-func (l *line) move(i int, from *line, j int) {
-	l.put(i, from.key[j], from.what[j], from.updated[j])
-}
-
-// A table is a hash table of addresses with linear probing by lines. A key whose
-// line is full stands in the next one, and so on, at most maxProbe further; all
-// lines before it are full. Deleting closes the gap, so there are no tombstones.
-// It doubles when two thirds full, which is two entries a line, and never
-// shrinks. An address that finds no room within reach is not entered.
-type table struct {
-	lines   []line
-	seed    uint64
-	n       int // entries
-	learned int // those with the flag
-	limit   int // entries at which it grows
-}
-
-func newTable(seed uint64) table {
-	t := table{seed: seed * mixer}
-	t.resize(firstLines)
-	return t
-}
-
-func (t *table) resize(lines int) {
-	t.lines = make([]line, lines)
-	t.n, t.learned = 0, 0
-	t.limit = lines * perLine / 3 * 2
-}
-
-// The multipliers of the hash, odd so that nothing is lost: 2^64 divided by the
-// golden ratio, which spreads neighbours evenly, and a number without a pattern.
-const (
-	golden = 0x9e3779b97f4a7c15
-	mixer  = 0xd6e8feb86659fd93
-)
-
-// home is the number of the line where key belongs. Multiplying carries every
-// bit upwards, so the bytes are turned round in between, and the bits taken are
-// from the middle, where all others have come by.
-func (t *table) home(key addr) int {
-	h := bits.ReverseBytes64((uint64(key)^t.seed)*golden) * mixer
-	return int(h>>32) & (len(t.lines) - 1)
-}
-
-// next is the line behind the line at.
-func (t *table) next(at int) *line { return &t.lines[(at+1)&(len(t.lines)-1)] }
-
-// match is the place of key in the line, if it is there at all: the caller looks.
-// It takes no branch, for where in its line a key stands is past predicting.
-func (l *line) match(key addr) int {
-	second, third := 0, 0
-	if l.key[1] == key {
-		second = 1
-	}
-	if l.key[2] == key {
-		third = 1
-	}
-	return second + third*2
-}
-
-// find returns the line and the place in it of key, or nil.
-func (t *table) find(key addr) (*line, int) {
-	at := t.home(key)
-	for range maxProbe {
-		l := &t.lines[at]
-		if i := l.match(key); l.key[i] == key {
-			return l, i
-		}
-		if !l.full() {
-			break
-		}
-		at = (at + 1) & (len(t.lines) - 1)
-	}
-	return nil, 0
-}
-
-// locate is find with the number of the line, -1 if key is not there.
-func (t *table) locate(key addr) (at, i int) {
-	at = t.home(key)
-	for range maxProbe {
-		l := &t.lines[at]
-		for i, k := range l.key {
-			if k == key {
-				return at, i
-			}
-		}
-		at = (at + 1) & (len(t.lines) - 1)
-	}
-	return -1, 0
-}
-
-// set enters key, over what was there for it.
-func (t *table) set(key addr, w what) error {
-	l, i := t.find(key)
-	if l == nil {
-		if !t.insert(key, w, 0) {
-			return ErrFull
-		}
-		return nil
-	}
-	if l.what[i]&learned != 0 {
-		t.learned--
-	}
-	l.what[i] = w
-	return nil
-}
-
-// insert enters key, which must not be there, and says whether it could.
-func (t *table) insert(key addr, w what, now sim.Time) bool {
-	if t.n >= t.limit {
-		t.grow()
-	}
-	for !t.place(key, w, now) {
-		// No room within reach. In a crowded table that may be chance; in one
-		// that is not half full somebody chose the addresses.
-		if t.n < len(t.lines)*perLine/2 {
+// forget takes out entries of the port p, br_fdb_delete_by_port: those that were
+// learned, of one VLAN if vid is not 0, or all. Local addresses pass to another
+// interface that has them.
+func (b *Bridge) forget(p Port, vid uint16, all bool) {
+	b.sweep(func(l *line, i int) bool {
+		w := l.what[i]
+		switch {
+		case !w.on(p):
+			return false
+		case !all && (w&(static|extern) != 0 || vid != 0 && l.key[i].vlan() != vid):
 			return false
 		}
-		t.grow()
-	}
-	return true
-}
-
-func (t *table) place(key addr, w what, updated sim.Time) bool {
-	at := t.home(key)
-	for range maxProbe {
-		if l := &t.lines[at]; !l.full() {
-			l.put(l.used(), key, w, updated)
-			t.n++
-			if w&learned != 0 {
-				t.learned++
-			}
-			return true
-		}
-		at = (at + 1) & (len(t.lines) - 1)
-	}
-	return false
-}
-
-// grow doubles the table. The entries are carried over in the order of their
-// homes, beginning behind a gap. In that order no entry comes to stand further
-// from its home than the furthest did before, since every line has no more
-// entries to take than it had, and no more that overflow from those before it:
-// so there is always room within reach.
-func (t *table) grow() {
-	old := t.lines
-	mask := len(old) - 1
-	first := 0
-	for first < mask && old[(first-1)&mask].full() {
-		first++
-	}
-	t.resize(2 * len(old))
-	for k := range old {
-		home := (first + k) & mask
-		for d := range maxProbe {
-			l := &old[(home+d)&mask]
-			for i := range l.used() {
-				if t.home(l.key[i])&mask == home && !t.place(l.key[i], l.what[i], l.updated[i]) {
-					panic("bridge: no room in a table twice as large")
-				}
-			}
-			if !l.full() {
-				break
-			}
-		}
-	}
-}
-
-// remove takes the entry at place i of line at out, and closes the gap: the last
-// entry of the line moves up, and a line that was full takes back one that had
-// to go on from it.
-func (t *table) remove(at, i int) {
-	t.n--
-	if t.lines[at].what[i]&learned != 0 {
-		t.learned--
-	}
-	for {
-		l := &t.lines[at]
-		last := l.used() - 1
-		l.move(i, l, last)
-		l.put(last, 0, 0, 0)
-		if last < perLine-1 {
-			return
-		}
-		from, j := t.successor(at)
-		if from < 0 {
-			return
-		}
-		l.move(last, &t.lines[from], j)
-		at, i = from, j
-	}
-}
-
-// successor finds an entry behind the line at that may stand in it.
-func (t *table) successor(at int) (from, i int) {
-	mask := len(t.lines) - 1
-	for d := 1; d < maxProbe; d++ {
-		from = (at + d) & mask
-		l := &t.lines[from]
-		for i = range l.used() {
-			if (from-t.home(l.key[i]))&mask >= d {
-				return from, i
-			}
-		}
-		if !l.full() {
-			break
-		}
-	}
-	return -1, 0
-}
-
-// sweep shows every entry to drop and takes out those it says. An entry may be
-// shown twice.
-func (t *table) sweep(drop func(l *line, i int) bool) {
-	for at := range t.lines {
-		l := &t.lines[at]
-		for i := 0; i < perLine && l.key[i] != 0; {
-			if drop(l, i) {
-				t.remove(at, i)
-			} else {
-				i++
-			}
-		}
-	}
-}
-
-// age takes out the entries that can age and were not refreshed after end. It
-// returns how many they were, and when the oldest that is left was refreshed.
-func (t *table) age(end sim.Time) (removed int, oldest sim.Time) {
-	oldest = sim.Never
-	for at := range t.lines {
-		l := &t.lines[at]
-		for i := 0; i < perLine && l.key[i] != 0; {
-			switch {
-			case l.what[i]&static != 0:
-				i++
-			case l.updated[i] <= end:
-				t.remove(at, i)
-				removed++
-			default:
-				oldest = min(oldest, l.updated[i])
-				i++
-			}
-		}
-	}
-	return removed, oldest
+		return w&local == 0 || !b.inherit(l, i, p)
+	})
 }

@@ -44,7 +44,7 @@ func TestTableIsAMap(t *testing.T) {
 				if got := (entry{l.what[i], l.updated[i]}); got != want[key] {
 					t.Fatalf("seed %d, step %d: entry %+v, want %+v", seed, step, got, want[key])
 				}
-				e := entry{Port(r.IntN(9)).with(want[key].what & flags), sim.Time(step)}
+				e := entry{Port(r.IntN(9)).with(want[key].what & marks), sim.Time(step)}
 				l.what[i], l.updated[i] = e.what, e.updated
 				want[key] = e
 			default:

@@ -89,7 +89,7 @@ func play(t *testing.T, data []byte) {
 				t.Fatalf("step %d: local %v on port %d: %v", step, a, p, err)
 			}
 			if ok {
-				m.addLocal(a, p)
+				m.setLocal(a, p)
 			}
 		case op < 238:
 			a := mac()

@@ -12,28 +12,36 @@ type Ticked struct {
 	Sent   bool // the bridge has frames to send: see Sent
 }
 
-// Sent is a frame that the bridge sends itself.
-type Sent struct {
-	Port  Port   // by which it leaves; Local is up into the bridge's own interface
-	Frame []byte // the whole frame, unpadded
-}
-
 // Due is when Tick has something to do, sim.Never if never.
-func (b *Bridge) Due() sim.Time { return b.walk }
+func (b *Bridge) Due() sim.Time { return b.due }
 
-// Tick does what is due by now.
+// Tick does what is due by now: the ageing walk, and the timers of the spanning
+// tree and of snooping.
 func (b *Bridge) Tick(now sim.Time) (did Ticked) {
 	b.now = max(b.now, now)
+	b.tree.Tick(now)
+	b.snooper.Tick(now)
 	if b.walk <= now {
 		did.Walked, did.Aged = b.age(now)
 	}
-	did.Sent = len(b.sent) > 0
+	did.Sent = b.emitted() != 0
+	b.schedule()
 	return did
 }
 
-// Sent is the frames that the bridge sends itself since the last call. They are
-// good until the next call of anything.
-func (b *Bridge) Sent() []Sent { return b.sent }
+// schedule sees to it that the next Tick comes when something is due, and tells
+// what changed in a call of the machines beside the table. The tree's timers run
+// with the protocol off, too, but nothing comes of them unless it was on.
+func (b *Bridge) schedule() {
+	b.due = min(b.walk, b.snooper.Due())
+	if b.spanning {
+		b.due = min(b.due, b.tree.Due())
+	}
+	for _, p := range b.changed {
+		b.notifyLink(p, false)
+	}
+	b.changed = b.changed[:0]
+}
 
 // age is the walk over the table that takes out what has aged, br_fdb_cleanup.
 // The next walk is when the next entry ages, but not before 10 ms have passed,
@@ -44,11 +52,22 @@ func (b *Bridge) Sent() []Sent { return b.sent }
 // again; the walks are as close as the ages of the entries ask for.
 func (b *Bridge) age(now sim.Time) (walked, aged int) {
 	walked = b.fdb.n
-	aged, oldest := b.fdb.age(now - b.cfg.Ageing)
+	oldest := sim.Never
+	b.sweep(func(l *line, i int) bool {
+		switch {
+		case l.what[i]&(static|extern) != 0:
+			return false
+		case l.updated[i] <= now-b.hold:
+			return true
+		}
+		oldest = min(oldest, l.updated[i])
+		return false
+	})
+	aged = walked - b.fdb.n
 	b.stats.Aged += uint64(aged)
 	b.walk = sim.Never
 	if oldest != sim.Never {
-		b.walk = max(after(oldest, b.cfg.Ageing), after(now, minWalk))
+		b.walk = max(after(oldest, b.hold), after(now, minWalk))
 	}
 	return walked, aged
 }
@@ -56,14 +75,10 @@ func (b *Bridge) age(now sim.Time) (walked, aged int) {
 // expect has the table walked when an entry of the time now has aged, if not
 // before.
 func (b *Bridge) expect(now sim.Time) {
-	if b.walk == sim.Never && b.cfg.Ageing != Hub {
-		b.walk = after(now, b.cfg.Ageing)
+	if b.walk == sim.Never && b.hold != sim.Never {
+		b.walk = after(now, b.hold)
+		b.due = min(b.due, b.walk)
 	}
-}
-
-// expired says that a dynamic entry has aged.
-func (b *Bridge) expired(l *line, i int, now sim.Time) bool {
-	return now-l.updated[i] >= b.cfg.Ageing
 }
 
 // after is t later than now, or never.

@@ -71,10 +71,18 @@ type Work uint32
 
 // The steps.
 const (
-	Finished Work = 1 << (iota + learnedBits) // br_handle_frame_finish: past br_handle_frame
-	Looked                                    // br_fdb_find_rcu, for the destination
-	Flooded                                   // br_flood: all ports gone through, even if none is left
-	PassedUp                                  // br_pass_frame_up: Local is the last of Out
+	Finished    Work = 1 << (iota + learnedBits) // br_handle_frame_finish: past br_handle_frame
+	Looked                                       // br_fdb_find_rcu, for the destination
+	Looked2                                      // br_fdb_find_rcu, for the source by a locked port
+	VLANIngress                                  // br_allowed_ingress, with filtering on
+	VLANEgress                                   // br_handle_vlan for each copy, with filtering on
+	Snooped                                      // br_multicast_rcv met a membership message
+	MDBLooked                                    // br_mdb_entry_skb_get
+	Suppressed                                   // br_do_suppress_arp or _nd looked into it
+	Flooded                                      // br_flood: all ports gone through, even if none is left
+	Redirected                                   // to the backup port
+	PassedUp                                     // br_pass_frame_up: Local is the last of Out
+	Emitted                                      // the bridge has frames of its own to send: see Sent
 
 	learnedBits = 3
 )

@@ -68,6 +68,20 @@ const (
 	RSTxBusy
 	// RSClosed: the frame waited for a reader that closed its descriptor.
 	RSClosed
+	// RSVLANFiltered: VLAN filtering does not let the frame in, or out by its port.
+	RSVLANFiltered
+	// RSPortLocked: the bridge's port is locked and does not know the source.
+	RSPortLocked
+	// RSPortState: the one port the frame is for does not forward.
+	RSPortState
+	// RSIsolated: from an isolated port to an isolated port.
+	RSIsolated
+	// RSBPDU: not lost, but taken by the bridge's spanning tree.
+	RSBPDU
+	// RSMcastBad: a broken IGMP or MLD message, or what carries it.
+	RSMcastBad
+	// RSMcastFull: a membership report for which there is no room.
+	RSMcastFull
 	NumReasons
 )
 
@@ -116,6 +130,14 @@ var reasons = [NumReasons]reasonInfo{
 	RSHostRefused: {"RS_HOST_REFUSED", false, "the host's own stack did not want it"},
 	RSTxBusy:      {"RS_TX_BUSY", false, "transmit ring and queue full"},
 	RSClosed:      {"RS_CLOSED", false, "its reader closed the descriptor"},
+
+	RSVLANFiltered: {"RS_VLAN_FILTERED", false, "its VLAN is not allowed on the port"},
+	RSPortLocked:   {"RS_PORT_LOCKED", false, "locked port, and its source is not known there"},
+	RSPortState:    {"RS_PORT_STATE", false, "the port it is for does not forward"},
+	RSIsolated:     {"RS_ISOLATED", false, "from an isolated port to an isolated port"},
+	RSBPDU:         {"RS_BPDU", false, "a BPDU, taken by the spanning tree"},
+	RSMcastBad:     {"RS_MCAST_BAD", false, "broken IGMP or MLD message"},
+	RSMcastFull:    {"RS_MCAST_FULL", false, "no room for a membership report"},
 }
 
 // String is the reason's name, as Linux has it where Linux has it.

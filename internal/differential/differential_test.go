@@ -107,7 +107,7 @@ func TestCompareSeesAPlantedDifference(t *testing.T) {
 		"the tag is gone":       {broken{wrong: on(Frame, 2, func(o *Outcome) { o.Copies[0].Bytes = bare(o.Copies[0].Bytes) })}, 1},
 		"to the port's stack":   {broken{wrong: on(Frame, 2, func(o *Outcome) { o.Copies[2].Place = Place{ToPort, 2} })}, 1},
 		"refused":               {broken{wrong: on(AddFDB, 1, func(o *Outcome) { o.Err = errors.New("no") })}, 2},
-		"an entry is missing":   {broken{state: func(s *State) { s.FDB = s.FDB[:min(len(s.FDB), 5)] }}, 1},
+		"an entry is missing":   {broken{state: func(s *State) { s.FDB = s.FDB[:min(len(s.FDB), 9)] }}, 1},
 		"a port in wrong state": {broken{state: func(s *State) { s.Ports = []string{"port 1 blocking"} }}, -1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,119 @@
+package bridge
+
+import (
+	"ringside/bridge/snoop"
+	"ringside/bridge/stp"
+	"ringside/cost"
+)
+
+// beginSnooping makes the multicast database, with the bridge's interface up.
+func (b *Bridge) beginSnooping() (err error) {
+	addrs := b.cfg.Addrs
+	if addrs.MAC == (snoop.MAC{}) {
+		addrs.MAC = snoop.MAC(b.cfg.MAC)
+	}
+	if b.snooper, err = snoop.New(b.cfg.Multicast, addrs); err != nil {
+		return err
+	}
+	b.snooper.SetSnooping(!b.cfg.NoSnooping, 0)
+	b.snooper.Open(0)
+	b.snooper.Tick(0) // its first queries, if it asks, are due at once
+	b.collect()
+	return nil
+}
+
+// snoopAdd has snooping know a port.
+func (b *Bridge) snoopAdd(p Port) error {
+	return b.snooper.AddPort(snoop.Port(p), b.config[p].snoop(), b.now)
+}
+
+func (b *Bridge) snoopSet(p Port) error {
+	return b.snooper.SetPort(snoop.Port(p), b.config[p].snoop(), b.now)
+}
+
+func (b *Bridge) snoopRemove(p Port) {
+	b.snooper.DeletePort(snoop.Port(p), b.now) // it may not have got so far
+}
+
+func (c *PortConfig) snoop() snoop.PortConfig {
+	return snoop.PortConfig{FastLeave: c.FastLeave, ToUnicast: c.McastToUnicast, Router: c.McastRouter, MaxGroups: c.McastMaxGroups}
+}
+
+// snoopState tells snooping the state of a port. One that is chosen any state but
+// Blocking begins its queries, as in br_port_state_selection.
+func (b *Bridge) snoopState(n Port, s stp.State) {
+	b.snooper.SetState(snoop.Port(n), snoop.State(s))
+	if s != stp.Disabled && s != stp.Blocking {
+		b.snooper.EnablePort(snoop.Port(n), b.now)
+	}
+}
+
+// snoopDown is br_multicast_disable_port.
+func (b *Bridge) snoopDown(n Port) { b.snooper.DisablePort(snoop.Port(n), b.now) }
+
+// snoop is br_multicast_rcv, for a frame to a group that is not broadcast: a
+// membership message is learned from. The reason is why the frame is dropped, 0 if
+// it is not.
+func (b *Bridge) snoop(f *pass) cost.DropReason {
+	f.mcast = b.snooper.Receive(snoop.Port(f.in), f.vid, f.frame, f.network, f.now)
+	switch f.mcast.Drop {
+	case 0:
+	case snoop.Malformed:
+		return cost.RSMcastBad
+	default:
+		return cost.RSMcastFull
+	}
+	if f.mcast.Type != 0 {
+		f.work |= Snooped
+		b.collect()
+	}
+	return 0
+}
+
+// collect fetches the queries that snooping has to send.
+func (b *Bridge) collect() {
+	for _, q := range b.snooper.Queries() {
+		b.emit(Port(q.Port), q.Frame)
+	}
+	b.schedule()
+}
+
+// group finds the way of a frame to a group: to all ports, or to those of an entry
+// of the multicast database and of routers (br_multicast_flood).
+func (b *Bridge) group(f *pass) Verdict {
+	f.work |= MDBLooked
+	m := b.snooper.Lookup(f.mcast, f.vid, f.frame, f.network, f.now)
+	if m.Flood {
+		f.up = f.in != Local
+		return b.flood(f, multicast)
+	}
+	if m.Up && f.in != Local {
+		f.up = true
+	}
+	out := b.scratch[:0]
+	for _, e := range m.Ports {
+		q := Port(e.Port)
+		if e.Unicast && q == f.in && MAC(e.To) == f.src.mac() {
+			continue // no soliloquies
+		}
+		c, why := b.mayLeave(f, q)
+		if why != 0 {
+			continue
+		}
+		if e.Unicast && MAC(e.To) != broadcastMAC {
+			c.To = MAC(e.To)
+		}
+		out = append(out, c)
+	}
+	b.scratch = out[:cap(out)]
+	return b.deliver(f, out, Flood, cost.NoTxTarget)
+}
+
+var broadcastMAC = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+// countSent counts a membership message at the interfaces by which it leaves.
+func (b *Bridge) countSent(f *pass, out []Copy) {
+	for _, c := range out {
+		b.snooper.Sent(snoop.Port(c.Port), f.mcast)
+	}
+}
