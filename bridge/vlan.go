@@ -16,10 +16,7 @@ const (
 	Dot1AD = 0x88a8 // IEEE 802.1ad, a provider's
 )
 
-const (
-	tagLen  = 4
-	maxVLAN = 4094
-)
+const maxVLAN = 4094
 
 // NoPVID as Config.DefaultPVID gives new ports no VLAN.
 const NoPVID = 0xffff
