@@ -12,6 +12,7 @@ import (
 	"ringside/sim"
 	"ringside/trace"
 	"ringside/vm"
+	"ringside/wire"
 )
 
 // Config describes a machine. The zero value is one NIC of 10 Gbit/s with one
@@ -29,13 +30,14 @@ type Config struct {
 	NICs    []NIC    // nil means one
 	Patches []Patch  // between bridges
 
-	Wire    nic.Wire // what the NIC is plugged into; nil means nothing
-	LinkBPS uint64   // bits a second: 1e9, 10e9, 25e9, 40e9 or 100e9; 0 means 10e9
-	Queues  int      // of the NIC, 1 to 16; 0 means 1
-	Ring    int      // receive descriptors of each queue; 0 means 256
-	ITR     sim.Time // least gap between two interrupts of a vector, whole microseconds; NoITR for none; 0 means 50 us
-	DropEn  bool     // a queue without descriptors drops at once instead of stalling all
-	FIFO    int      // receive packet buffer of the NIC in bytes; 0 means 64 KiB
+	Wire    nic.Wire  // what the NIC is plugged into; nil means nothing
+	LinkBPS uint64    // bits a second: 1e9, 10e9, 25e9, 40e9 or 100e9; 0 means 10e9
+	Link    wire.Spec // what happens to frames between the NIC and its wire; the zero value is nothing
+	Queues  int       // of the NIC, 1 to 16; 0 means 1
+	Ring    int       // receive descriptors of each queue; 0 means 256
+	ITR     sim.Time  // least gap between two interrupts of a vector, whole microseconds; NoITR for none; 0 means 50 us
+	DropEn  bool      // a queue without descriptors drops at once instead of stalling all
+	FIFO    int       // receive packet buffer of the NIC in bytes; 0 means 64 KiB
 
 	CPUs     int // 0 means one for every queue and up to four for the guests
 	VMs      []VM
@@ -47,6 +49,8 @@ type Config struct {
 
 	RAM  int        // bytes of host memory; 0 means enough for the rings and some queues
 	Sink trace.Sink // watches the run; nil means nobody does
+	// Lost, if not nil, is called with a NIC's name for every frame that its Link loses.
+	Lost func(nic string, l wire.Lost)
 }
 
 // NoITR as Config.ITR lets every vector interrupt as often as it can.
@@ -76,6 +80,7 @@ type Host struct {
 	book    *cost.Book
 	drops   cost.Drops
 	devices []*cost.Account // of the NICs
+	links   []*wire.Link    // likewise, nil where a NIC has none
 	vms     []guest
 }
 
@@ -197,28 +202,7 @@ func (h *Host) build() error {
 			return err
 		}
 	}
-	if err := h.backups(); err != nil {
-		return err
-	}
 	return h.entries()
-}
-
-// backups names ports' backups, now that all are there.
-func (h *Host) backups() error {
-	for _, l := range h.cfg.links() {
-		if l.port.BackupPort == "" {
-			continue
-		}
-		br, p, ok := h.Kernel.Port(l.name)
-		if !ok {
-			return fmt.Errorf("%s: on no bridge there is no backup port", l.name)
-		}
-		l.port.Name = l.name
-		if err := br.SetPort(p, l.port); err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
-		}
-	}
-	return nil
 }
 
 // addBridge makes bridge i, and with the first the kernel.
@@ -249,7 +233,7 @@ func (h *Host) addBridge(i int) error {
 
 // at is where an interface is plugged in.
 func (h *Host) at(name, br string, port bridge.PortConfig, mtu int) kernel.Interface {
-	port.Name, port.BackupPort = name, "" // it may not be there yet: see backups
+	port.Name = name
 	return kernel.Interface{Bridge: h.BridgeOf(br), Alone: br == NoBridge, Port: port, MTU: mtu}
 }
 
@@ -270,8 +254,12 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 		mac = br.Config().MAC
 	}
 	account := cost.NewAccount(n.Name, h.book, true)
+	link, err := h.link(n)
+	if err != nil {
+		return fmt.Errorf("%s: %w", n.Name, err)
+	}
 	var dev *nic.NIC
-	_, err := h.Kernel.AddNIC(kernel.NICConfig{
+	_, err = h.Kernel.AddNIC(kernel.NICConfig{
 		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu,
 		At: h.at(n.Name, n.Bridge, n.Port, n.MTU),
 	}, func(irq nic.IRQ) (_ *nic.NIC, err error) {
@@ -287,7 +275,10 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 	if h.NIC == nil {
 		h.NIC = dev
 	}
-	h.NICs, h.devices = append(h.NICs, dev), append(h.devices, account)
+	if link != nil {
+		link.Plug(dev)
+	}
+	h.NICs, h.devices, h.links = append(h.NICs, dev), append(h.devices, account), append(h.links, link)
 	return nil
 }
 
@@ -362,6 +353,9 @@ func (h *Host) Run() error {
 	if err := h.Kernel.CheckRest(); err != nil {
 		return err
 	}
+	if err := h.checkLinksRest(); err != nil {
+		return err
+	}
 	return h.Check()
 }
 
@@ -390,6 +384,9 @@ func (h *Host) Check() error {
 		if m, _ := n.Misuses(); len(m) > 0 {
 			return fmt.Errorf("driver misused the NIC: %v", m[0])
 		}
+	}
+	if err := h.checkLinks(); err != nil {
+		return err
 	}
 	if c := h.conservation(); !c.Balanced {
 		return fmt.Errorf("frames were lost: in %d + cloned %d is not delivered %d + dropped %d + in flight %d",

@@ -161,7 +161,11 @@ func (r Replay) Run(cfg Config, look func(*Host) error) (*Report, error) {
 	rep := h.Report()
 	rep.Input = w.input()
 	for i, n := range h.NICs {
-		if in := n.Counts().In + n.UnderWay(); h.cfg.NICs[i].Name == r.NIC && in != w.frames {
+		in := n.Counts().In + n.UnderWay()
+		if l := h.links[i]; l != nil {
+			in = l.Rx().In // what it took of them is in the report
+		}
+		if h.cfg.NICs[i].Name == r.NIC && in != w.frames {
 			return nil, fmt.Errorf("replay: %d frames were put on the wire and the NIC took %d", w.frames, in)
 		}
 	}
@@ -204,7 +208,7 @@ func (r *Replay) watch(h *Host, w *replayWire) {
 		switch {
 		case r.stopped() != nil:
 			h.Engine.Fail(r.stopped())
-		case r.Grace > 0 && r.Until == 0 && w.over && at-w.pace.latest-r.Settle > r.Grace:
+		case r.Grace > 0 && r.Until == 0 && w.over && at-max(w.pace.latest+r.Settle, h.latest()) > r.Grace:
 			h.Engine.Fail(fmt.Errorf("replay: %w %v after the last one from the wire: guests that answer each other never come to rest; end the run at a time, or map fewer of them",
 				ErrEndless, r.Grace))
 		}

@@ -22,6 +22,7 @@ type Report struct {
 	Hz           uint64               `json:"clock_hz"`
 	Machine      Machine              `json:"machine"`
 	Input        *Input               `json:"input,omitempty"`
+	Links        []LinkReport         `json:"links,omitempty"` // of NICs whose Link does something
 	Conservation Conservation         `json:"conservation"`
 	Drops        []Drop               `json:"drops"`
 	VMs          []VMReport           `json:"vms"`
@@ -160,7 +161,7 @@ func (h *Host) Report() *Report {
 	bill := h.Bill()
 	r := &Report{
 		Schema: ReportSchema, Seed: h.cfg.Seed, Path: "native", Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
-		Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
+		Links: h.linkReports(), Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
 		Bridges: h.bridgeReports(), Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
 		Events: h.Engine.Fired(), TraceHash: h.Hash.String(),
 	}

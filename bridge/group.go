@@ -8,7 +8,11 @@ import (
 
 // beginSnooping makes the multicast database, with the bridge's interface up.
 func (b *Bridge) beginSnooping() (err error) {
-	if b.snooper, err = snoop.New(b.cfg.Multicast, b.cfg.addrs()); err != nil {
+	addrs := b.cfg.Addrs
+	if addrs.MAC == (snoop.MAC{}) {
+		addrs.MAC = snoop.MAC(b.cfg.MAC)
+	}
+	if b.snooper, err = snoop.New(b.cfg.Multicast, addrs); err != nil {
 		return err
 	}
 	b.snooper.SetSnooping(!b.cfg.NoSnooping, 0)

@@ -142,7 +142,6 @@ func (b *Bridge) AddPort(cfg PortConfig) (Port, error) {
 		b.RemovePort(p)
 		return fail(err)
 	}
-	b.suppressing = b.suppressing || b.ports[p].flags&(neighSuppress|neighVLAN) != 0
 	b.snooper.Tick(b.now)
 	b.collect()
 	return p, nil
@@ -242,8 +241,7 @@ func (b *Bridge) RemovePort(p Port) error {
 			b.settle(q)
 		}
 	}
-	b.countSuppress()
-	b.collect()
+	b.schedule()
 	return nil
 }
 
@@ -282,8 +280,7 @@ func (b *Bridge) SetPort(p Port, cfg PortConfig) error {
 		return fail(err)
 	}
 	b.notifyLink(p, false)
-	b.countSuppress()
-	b.collect()
+	b.schedule()
 	if down != old.LinkDown {
 		return b.SetLink(p, !down)
 	}

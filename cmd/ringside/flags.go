@@ -83,16 +83,6 @@ func parseITR(s string) (sim.Time, error) {
 	return sim.Time((1_000_000+rate/2)/rate) * sim.Microsecond, nil
 }
 
-// links are the speeds that a link can have.
-var links = map[string]uint64{"1G": 1e9, "10G": 10e9, "25G": 25e9, "40G": 40e9, "100G": 100e9}
-
-func parseLink(s string) (uint64, error) {
-	if bps, ok := links[strings.ToUpper(strings.TrimSuffix(strings.ToLower(s), "bit/s"))]; ok {
-		return bps, nil
-	}
-	return 0, errors.New("the speeds are 1G, 10G, 25G, 40G and 100G, as in --link 25G")
-}
-
 // parseMAC reads the address of a station.
 func parseMAC(s string) (m bridge.MAC, err error) {
 	b, err := net.ParseMAC(s)

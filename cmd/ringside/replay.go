@@ -73,9 +73,9 @@ func (o *options) machine(fs *pflag.FlagSet) {
 	})
 	flag(fs, "addr", "ADDR=vmK", "", "what guest K answers for under --guest echo; may be repeated", func(s string) error { return parseAddrs(s, o.addrs) })
 	whole(fs, &o.replay.Batch, "batch", "1", "frames that a guest may fetch in one system call, as recvmmsg does", 1, 1024, "32")
-	flag(fs, "link", "SPEED", "10G", "of the wire: 1G, 10G, 25G, 40G or 100G", func(s string) (err error) {
-		o.cfg.LinkBPS, err = parseLink(s)
-		return err
+	flag(fs, "link", "LINK", "10G", "the wire: its speed, 1G, 10G, 25G, 40G or 100G, or what happens to frames on it in words of tc-netem(8), or both, as in \"25G delay 5ms 1ms loss 1%\"", func(s string) (err error) {
+		o.cfg.LinkBPS, o.cfg.Link, err = ringside.ParseLink(s)
+		return trimmed(err)
 	})
 	whole(fs, &o.cfg.Queues, "queues", "1", "receive queues of the NIC, spread by RSS, a vector and a CPU each", 1, 16, "4")
 	flag(fs, "ring", "N", "256", "receive descriptors of each queue, a multiple of 8", func(s string) error {
@@ -215,6 +215,7 @@ interrupted.`,
 		Example: `  ringside replay testdata/mix.pcap
   ringside replay testdata/ping.pcap --vms 2 --guest echo --addr 192.0.2.1=vm1
   ringside replay testdata/udp-flood.pcap --speed pps=3000000 --guest slow=2us
+  ringside replay testdata/http.pcap --link "loss 1% delay 5ms 1ms reorder 25% gap 5"
   ringside replay testdata/mix.pcap --map 02:00:00:00:00:80=vm0 --vms 1 --book unit
   tcpdump -w - -c 100 | ringside replay - --json --out stages.pcapng`,
 		RunE: func(c *cobra.Command, args []string) error {

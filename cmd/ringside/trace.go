@@ -12,6 +12,7 @@ import (
 	"ringside/internal/journey"
 	"ringside/internal/report"
 	"ringside/trace"
+	"ringside/wire"
 )
 
 func traceCommand() *cobra.Command {
@@ -80,6 +81,12 @@ func follow(c *cobra.Command, o *options, frame, loop uint64) error {
 	o.replay.Loop = int(loop)
 	w := journey.Watch(id)
 	o.cfg.Sink = w
+	var lost *wire.Lost
+	o.cfg.Lost = func(_ string, l wire.Lost) {
+		if l.ID == id && !l.Tx {
+			lost = &l
+		}
+	}
 	show := newProgress(c.ErrOrStderr(), false)
 	o.replay.Progress = show.frames
 	rep, err := o.replay.Run(o.cfg, nil)
@@ -89,6 +96,8 @@ func follow(c *cobra.Command, o *options, frame, loop uint64) error {
 	}
 	j := w.Journey(o.cfg.Book)
 	switch {
+	case j == nil && lost != nil:
+		return lostOnLink(c, o, found, loop, lost, rep)
 	case j == nil && found == nil:
 		return usagef("trace: no guest and no host sent a frame %d in this run", frame)
 	case j == nil && o.replay.Limit > 0:
@@ -149,6 +158,24 @@ func stayed(c *cobra.Command, o *options, f *ringside.Found) error {
 	return nil
 }
 
+// lostOnLink tells of a frame that went on the wire and never came to the NIC.
+func lostOnLink(c *cobra.Command, o *options, f *ringside.Found, loop uint64, l *wire.Lost, rep *ringside.Report) error {
+	out := c.OutOrStdout()
+	if o.json {
+		return printJSON(out, journeyOf{
+			Schema: journeySchema, File: o.replay.Files[0], Frame: f.Number, Loop: loop, ID: l.ID, Seed: rep.Seed, Book: rep.Book,
+			Length: f.Length, Adjusted: f.Adjusted, Verdict: "lost on the link", Lost: l.Why.String(), BeganPs: int64(l.At),
+			Decoded: journey.Decode(f.Frame), Steps: []stepJSON{}, Ends: []endJSON{}, TraceHash: rep.TraceHash,
+		})
+	}
+	width := columns(o.width, out)
+	title(out, o, f, loop, &journey.Journey{ID: l.ID, Bytes: f.Frame}, width)
+	text := fmt.Sprintf("It was lost on the link %s after the run began: %v, %s. The NIC never saw it.", report.Span(l.At), l.Why, l.Why.Says())
+	fmt.Fprintln(out, strings.Join(report.Wrap(text, min(width, report.MaxWidth)), "\n"))
+	fmt.Fprintln(out, "\n"+strings.Join(report.Hash(rep.TraceHash, width), "\n"))
+	return nil
+}
+
 const journeySchema = "ringside.journey/1"
 
 // A journeyOf is a journey for programs.
@@ -162,6 +189,7 @@ type journeyOf struct {
 	Book      string     `json:"book"`
 	Length    int        `json:"length"`
 	Skipped   string     `json:"skipped,omitempty"`
+	Lost      string     `json:"lost,omitempty"` // on the link; why
 	Adjusted  string     `json:"adjusted,omitempty"`
 	Decoded   []string   `json:"decoded"`
 	BeganPs   int64      `json:"began_ps"` // virtual time; the steps' times are since then

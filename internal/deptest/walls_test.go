@@ -36,6 +36,7 @@ var walls = []wall{
 	{"trace", "ours", "cost sim", "a trace watches and decides nothing, so it must not know the rooms it watches"},
 
 	{"nic", "ours", "cost mem sim trace", "hardware knows memory, time and its own registers: it cannot name the software that drives it"},
+	{"wire", "ours", "nic sim", "a link is a wire around a wire: it knows what a frame on one is, and time; no device, kernel or bridge can tell that it is there"},
 	{"bridge", "ours", "bridge/neigh bridge/snoop bridge/stp cost sim", "the bridge knows frames and port numbers, nothing else: no memory it could keep a frame in, no trace it could write, no device"},
 	{"bridge/snoop", "ours", "sim", "who is in which group is a matter of messages and their times: it knows no other part of the bridge"},
 	{"bridge/neigh", "ours", "", "who answers for whom is a matter of one frame and a table: it needs nothing of ours"},
@@ -47,7 +48,7 @@ var walls = []wall{
 	{"vm", "ours", "mem syscall", "a guest reaches the host through system calls alone; mem is there because its private memory is one"},
 	{"vm", "kernel nic bridge cost sim trace", "", "a guest cannot name a ring, a bridge or a price, and so cannot touch one; a path that bypasses the kernel shows as a hole in this wall"},
 
-	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel mem nic sim trace vm", "the face puts the rooms together; it renders nothing and writes no file"},
+	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel mem nic sim trace vm wire", "the face puts the rooms together; it renders nothing and writes no file"},
 
 	{"internal/capture internal/golden internal/pcapng internal/wholefile", "ours", "", "files and their formats know nothing of the machine"},
 	{"internal/histogram", "ours", "sim", "a histogram counts spans of virtual time"},
@@ -74,7 +75,7 @@ var walls = []wall{
 }
 
 // core are the packages in which a run happens.
-const core = "sim cost mem trace nic bridge bridge/neigh bridge/snoop bridge/stp syscall kernel vm"
+const core = "sim cost mem trace nic wire bridge bridge/neigh bridge/snoop bridge/stp syscall kernel vm"
 
 // exceptions are single files that may do what a wall forbids, and why. The
 // table may not hold one that is not needed.

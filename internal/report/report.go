@@ -30,6 +30,7 @@ func Write(w io.Writer, r *ringside.Report, columns int) error {
 	p.journey(r)
 	p.equation(r.Bill, r.Totals.Cycles, r.Conservation.In)
 	p.trust(r)
+	p.links(r.Links)
 	p.conservation(&r.Conservation)
 	p.drops(r)
 	p.latency(r)
