@@ -57,7 +57,7 @@ type rxQueue struct {
 // desc is the descriptor at index i.
 func (q *rxQueue) desc(i int) nic.RxDesc {
 	i *= nic.DescSize
-	return nic.RxDesc(q.ring[i : i+nic.DescSize])
+	return nic.RxDesc(q.ring[i : i+nic.DescSize : i+nic.DescSize])
 }
 
 // An rxBuffer is a block of two pages of which the device has one half.
@@ -230,8 +230,10 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 	at, left := q.nextToUse, q.cleaned
 	for ; left > 0; left-- {
 		buf := &q.buffers[at]
-		if !buf.ready && !d.restock(q, at, left, &allocated) {
-			break
+		if !buf.ready {
+			if !d.restock(q, at, left, &allocated) {
+				break
+			}
 		}
 		buf.addr = buf.place(at)
 		q.desc(at).Give(uint64(buf.addr))

@@ -122,7 +122,7 @@ func (n *napi) violation(c *CPU, format string, args ...any) {
 }
 
 // fmt1 formats a note only when somebody will read it.
-func fmt1(c *CPU, format string, arg any) string {
+func fmt1(c *CPU, format string, arg int) string {
 	if !c.watched {
 		return ""
 	}

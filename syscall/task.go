@@ -126,10 +126,18 @@ func (t *Task) Open(name string, flags Flags) (int, Errno) {
 //go:noinline
 func (t *Task) Read(fd int, addr mem.Addr, n int) (int, Errno) {
 	t.enter()
-	t.one[0] = Segment{addr, n}
-	n, errno := t.read(fd, t.one[:], n, false)
-	t.exit()
-	return n, errno
+	d, errno := t.reader(fd, n)
+	got := 0
+	if d != nil { // read, spelled out: this is the call that is made for every frame
+		t.one[0] = Segment{addr, n}
+		if got, errno = d.file.Read(t, t.one[:]); errno == EAGAIN {
+			got, errno = t.await(d, t.one[:], d.flags&NonBlock != 0)
+		}
+	}
+	if t.left() {
+		t.lookUp()
+	}
+	return got, errno
 }
 
 // Readv is Read into several segments, filled in order.
@@ -172,24 +180,34 @@ func (t *Task) ReadBatch(fd int, msgs []Message) (int, Errno) {
 	return got, errno
 }
 
-// read is the body of every reading call; the segments have that much room.
+// read is the body of a reading call; the segments have that much room.
 func (t *Task) read(fd int, segs []Segment, room int, noWait bool) (int, Errno) {
-	d := t.descriptor(fd)
+	d, errno := t.reader(fd, room)
 	if d == nil {
-		return 0, EBADF
-	}
-	t.host.Account.Once(cost.TunChrReadIter)
-	if room <= 0 {
-		if room < 0 {
-			return 0, EINVAL
-		}
-		return 0, OK
+		return 0, errno
 	}
 	n, errno := d.file.Read(t, segs)
 	if errno == EAGAIN {
 		return t.await(d, segs, noWait || d.flags&NonBlock != 0)
 	}
 	return n, errno
+}
+
+// reader is the descriptor to read from into so much room, nil if there is
+// nothing to do or something wrong.
+func (t *Task) reader(fd, room int) (*descriptor, Errno) {
+	d := t.descriptor(fd)
+	if d == nil {
+		return nil, EBADF
+	}
+	t.host.Account.Once(cost.TunChrReadIter)
+	if room < 0 {
+		return nil, EINVAL
+	}
+	if room == 0 {
+		return nil, OK
+	}
+	return d, OK
 }
 
 // await goes on with a read that found nothing.
@@ -352,11 +370,16 @@ func (t *Task) CatchUp() bool { return t.host.Scheduler.CatchUp(t) }
 func (t *Task) enter() { t.host.Account.Once(cost.SysEnter) }
 
 func (t *Task) exit() {
-	a := t.host.Account
-	a.Once(cost.SysExit)
-	if *t.host.Contended || a.Count(cost.SysExit)%4096 == 0 {
+	if t.left() {
 		t.lookUp()
 	}
+}
+
+// left charges the way back and says whether somebody may want the CPU.
+func (t *Task) left() bool {
+	a := t.host.Account
+	a.Once(cost.SysExit)
+	return *t.host.Contended || a.Count(cost.SysExit)%4096 == 0
 }
 
 // lookUp is the end of a system call at which somebody may get the CPU.
