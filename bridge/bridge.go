@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 
+	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
 	"ringside/bridge/stp"
 	"ringside/sim"
@@ -54,8 +55,14 @@ type Bridge struct {
 	spanning bool // its protocol is on or was on
 	snooper  *snoop.Snooper
 
+	neighbours  *neigh.Table
+	lookup      neigh.Lookup // b.station
+	suppressing bool         // a port has neigh_suppress
+	reply       []byte
+
 	sent    outbox
 	changed []Port // whose state changed and was not told yet
+	mdb     mdbView
 	why     *recorder
 }
 

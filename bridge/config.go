@@ -150,6 +150,8 @@ func (c *Config) requiredMask() uint16 {
 func (b *Bridge) begin() (err error) {
 	c := &b.cfg
 	b.required = c.requiredMask()
+	b.setNeighbours()
+	b.lookup = b.station
 	b.setHold()
 	b.settle(Local)
 	if b.tree, err = stp.New(stp.Config{
@@ -171,4 +173,147 @@ func (b *Bridge) begin() (err error) {
 	}
 	b.schedule()
 	return err
+}
+
+func (b *Bridge) setNeighbours() {
+	if b.neighbours = b.cfg.Neighbours; b.neighbours == nil {
+		b.neighbours = neigh.NewTable()
+	}
+}
+
+// SetConfig changes the bridge to cfg, with the effects that setting the options
+// that differ has in Linux. Seed and VLANs stay as they are. DefaultPVID can change
+// with filtering off alone, and STP be turned on with ports up to stp.MaxPort alone.
+// A Priority or a time of zero is left as it is.
+func (b *Bridge) SetConfig(cfg Config) error {
+	old := b.cfg
+	for _, f := range []struct{ set, was *sim.Time }{
+		{&cfg.HelloTime, &old.HelloTime}, {&cfg.MaxAge, &old.MaxAge}, {&cfg.ForwardDelay, &old.ForwardDelay},
+	} {
+		if *f.set == 0 {
+			*f.set = *f.was
+		}
+	}
+	if cfg.Priority == 0 {
+		cfg.Priority = old.Priority
+	}
+	cfg.Seed, cfg.VLANs = old.Seed, old.VLANs
+	cfg, err := cfg.complete()
+	switch {
+	case err != nil:
+		return err
+	case cfg.DefaultPVID != old.DefaultPVID && old.VLANFiltering:
+		return fmt.Errorf("bridge: %w: the default PVID can only change while VLAN filtering is off", ErrConfig)
+	case cfg.STP && len(b.members) > 0 && b.members[len(b.members)-1] > stp.MaxPort:
+		return fmt.Errorf("bridge: %w: a spanning tree has ports up to %d", ErrFull, stp.MaxPort)
+	}
+	if err := b.setTimes(&cfg); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	if err := b.snooper.SetConfig(cfg.Multicast, b.now); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	b.cfg = cfg
+	b.config[Local].Name, b.config[Local].MAC = cfg.Name, cfg.MAC
+	b.apply(&old)
+	b.settleAll()
+	b.collect()
+	return nil
+}
+
+// setTimes gives the spanning tree the times that differ.
+func (b *Bridge) setTimes(c *Config) error {
+	for _, f := range []struct {
+		set     func(sim.Time) error
+		to, was sim.Time
+	}{
+		{b.tree.SetHelloTime, c.HelloTime, b.cfg.HelloTime},
+		{b.tree.SetMaxAge, c.MaxAge, b.cfg.MaxAge},
+		{b.tree.SetForwardDelay, c.ForwardDelay, b.cfg.ForwardDelay},
+	} {
+		if f.to != f.was {
+			if err := f.set(f.to); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// apply has the options that differ from old take effect.
+func (b *Bridge) apply(old *Config) {
+	c := &b.cfg
+	b.required = c.requiredMask()
+	b.setNeighbours()
+	b.tree.SetGroup(c.groupAddress())
+	if c.MAC != old.MAC {
+		b.changeMAC(Local, old.MAC)
+		b.tree.SetMAC(c.MAC, b.now)
+	}
+	if c.Priority != old.Priority {
+		b.tree.SetPriority(c.Priority, b.now)
+	}
+	if c.STP != old.STP {
+		b.spanning = b.spanning || c.STP
+		b.tree.SetSTP(c.STP, b.now)
+	}
+	if c.Ageing != old.Ageing {
+		b.tree.AgeingConfigured()
+	}
+	b.setHold()
+	if c.Ageing != old.Ageing && b.walk != sim.Never {
+		b.walk = b.now // br_set_ageing_time has the table walked
+	}
+	if c.DefaultPVID != old.DefaultPVID {
+		b.changePVID(old.DefaultPVID)
+	}
+	if c.VLANStats != old.VLANStats || c.VLANStatsPerPort != old.VLANStatsPerPort {
+		b.recount()
+	}
+	if c.NoSnooping != old.NoSnooping {
+		b.snooper.SetSnooping(!c.NoSnooping, b.now)
+	}
+	b.snooper.SetAddrs(c.addrs())
+}
+
+// addrs is where queries come from.
+func (c *Config) addrs() snoop.Addrs {
+	a := c.Addrs
+	if a.MAC == (snoop.MAC{}) {
+		a.MAC = snoop.MAC(c.MAC)
+	}
+	return a
+}
+
+// changePVID gives those interfaces the new default PVID that have the old one as it
+// was given them, and not the new VLAN.
+func (b *Bridge) changePVID(old uint16) {
+	pvid := b.cfg.DefaultPVID
+	for _, p := range append(b.Ports(), Local) {
+		g := &b.vlans[p]
+		v := g.find(old)
+		byDefault := v != nil && v.untagged && g.pvid == old
+		if old != NoPVID && !byDefault || pvid != NoPVID && g.find(pvid) != nil {
+			continue
+		}
+		if pvid != NoPVID {
+			b.addVLAN(p, pvid, true, true) // for want of room an address is missing, no more
+		}
+		if byDefault {
+			b.deleteVLAN(p, old)
+		}
+	}
+}
+
+// recount begins to count the frames of VLANs anew, or no longer does.
+func (b *Bridge) recount() {
+	b.counts = nil
+	if b.cfg.VLANStats {
+		b.counts = make([]*VLANStats, maxVLAN+1)
+	}
+	for _, g := range b.vlans {
+		for _, v := range g.list {
+			v.stats = b.vlanStats(v.vid)
+		}
+	}
 }

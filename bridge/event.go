@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"slices"
+
 	"ringside/bridge/snoop"
 	"ringside/sim"
 )
@@ -50,6 +52,51 @@ func (b *Bridge) notifyLink(p Port, deleted bool) {
 
 func (b *Bridge) notifyVLAN(p Port, v *vlan, deleted bool) {
 	if b.cfg.Notify != nil {
-		b.cfg.Notify(Event{At: b.now, Kind: VLANChange, Deleted: deleted, Port: p, VLAN: b.vlans[p].show(v, b)})
+		b.cfg.Notify(Event{At: b.now, Kind: VLANChange, Deleted: deleted, Port: p, VLAN: b.vlans[p].show(v)})
 	}
+}
+
+// notifyMDB tells what changed in the multicast database since it was called last.
+func (b *Bridge) notifyMDB() {
+	if b.cfg.Notify == nil {
+		return
+	}
+	was := b.mdb
+	b.mdb = mdbView{b.snooper.Entries(b.now), b.snooper.Routers(b.now)}
+	for i := range was.entries {
+		if e := &was.entries[i]; !b.mdb.has(e) {
+			b.cfg.Notify(Event{At: b.now, Kind: MDBChange, Deleted: true, Port: Port(e.Port), MDB: *e})
+		}
+	}
+	for i := range b.mdb.entries {
+		if e := &b.mdb.entries[i]; !was.has(e) {
+			b.cfg.Notify(Event{At: b.now, Kind: MDBChange, Port: Port(e.Port), MDB: *e})
+		}
+	}
+	for _, r := range was.routers {
+		if !b.mdb.router(r.Port) {
+			b.cfg.Notify(Event{At: b.now, Kind: RouterChange, Deleted: true, Port: Port(r.Port)})
+		}
+	}
+	for _, r := range b.mdb.routers {
+		if !was.router(r.Port) {
+			b.cfg.Notify(Event{At: b.now, Kind: RouterChange, Port: Port(r.Port)})
+		}
+	}
+}
+
+// An mdbView is the multicast database as it was told last.
+type mdbView struct {
+	entries []snoop.Entry
+	routers []snoop.RouterPort
+}
+
+func (v *mdbView) has(e *snoop.Entry) bool {
+	return slices.ContainsFunc(v.entries, func(f snoop.Entry) bool {
+		return f.VID == e.VID && f.Group == e.Group && f.Source == e.Source && f.Port == e.Port
+	})
+}
+
+func (v *mdbView) router(p snoop.Port) bool {
+	return slices.ContainsFunc(v.routers, func(r snoop.RouterPort) bool { return r.Port == p })
 }

@@ -8,11 +8,7 @@ import (
 
 // beginSnooping makes the multicast database, with the bridge's interface up.
 func (b *Bridge) beginSnooping() (err error) {
-	addrs := b.cfg.Addrs
-	if addrs.MAC == (snoop.MAC{}) {
-		addrs.MAC = snoop.MAC(b.cfg.MAC)
-	}
-	if b.snooper, err = snoop.New(b.cfg.Multicast, addrs); err != nil {
+	if b.snooper, err = snoop.New(b.cfg.Multicast, b.cfg.addrs()); err != nil {
 		return err
 	}
 	b.snooper.SetSnooping(!b.cfg.NoSnooping, 0)

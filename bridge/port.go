@@ -142,6 +142,7 @@ func (b *Bridge) AddPort(cfg PortConfig) (Port, error) {
 		b.RemovePort(p)
 		return fail(err)
 	}
+	b.suppressing = b.suppressing || b.ports[p].flags&(neighSuppress|neighVLAN) != 0
 	b.snooper.Tick(b.now)
 	b.collect()
 	return p, nil
@@ -241,7 +242,8 @@ func (b *Bridge) RemovePort(p Port) error {
 			b.settle(q)
 		}
 	}
-	b.schedule()
+	b.countSuppress()
+	b.collect()
 	return nil
 }
 
@@ -280,7 +282,8 @@ func (b *Bridge) SetPort(p Port, cfg PortConfig) error {
 		return fail(err)
 	}
 	b.notifyLink(p, false)
-	b.schedule()
+	b.countSuppress()
+	b.collect()
 	if down != old.LinkDown {
 		return b.SetLink(p, !down)
 	}

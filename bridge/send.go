@@ -22,8 +22,7 @@ func (b *Bridge) emit(p Port, frame []byte) {
 	b.sent.list = append(b.sent.list, Sent{p, append([]byte(nil), frame...)})
 }
 
-// emitted is the bit for a verdict after which there is something in the outbox,
-// which it fills first with the queries that are waiting.
+// emitted is the bit for a verdict after which there is something in the outbox.
 func (b *Bridge) emitted() Work {
 	if len(b.sent.list) == 0 || b.sent.taken {
 		return 0

@@ -24,8 +24,8 @@ func (b *Bridge) Tick(now sim.Time) (did Ticked) {
 	if b.walk <= now {
 		did.Walked, did.Aged = b.age(now)
 	}
+	b.collect()
 	did.Sent = b.emitted() != 0
-	b.schedule()
 	return did
 }
 
@@ -41,6 +41,7 @@ func (b *Bridge) schedule() {
 		b.notifyLink(p, false)
 	}
 	b.changed = b.changed[:0]
+	b.notifyMDB()
 }
 
 // age is the walk over the table that takes out what has aged, br_fdb_cleanup.

@@ -51,6 +51,7 @@ type VLANState struct {
 	VID            uint16
 	PVID, Untagged bool
 	State          stp.State
+	NeighSuppress  bool
 	Stats          VLANStats // zero unless Config.VLANStats
 }
 
@@ -67,6 +68,8 @@ type vlan struct {
 	untagged bool
 	state    stp.State
 	stats    *VLANStats // nil is not counted
+
+	neighSuppress bool
 }
 
 // A vlanGroup is the VLANs of one interface. The zero value has none.
@@ -93,8 +96,8 @@ func (g *vlanGroup) find(vid uint16) *vlan {
 	return nil
 }
 
-func (g *vlanGroup) show(v *vlan, b *Bridge) VLANState {
-	s := VLANState{VID: v.vid, PVID: v.vid == g.pvid, Untagged: v.untagged, State: v.state}
+func (g *vlanGroup) show(v *vlan) VLANState {
+	s := VLANState{VID: v.vid, PVID: v.vid == g.pvid, Untagged: v.untagged, State: v.state, NeighSuppress: v.neighSuppress}
 	if v.stats != nil {
 		s.Stats = *v.stats
 	}
@@ -139,7 +142,7 @@ func (b *Bridge) addVLAN(p Port, vid uint16, pvid, untagged bool) error {
 		}
 		g.list = slices.Insert(g.list, i, &vlan{vid: vid, state: stp.Forwarding, stats: b.vlanStats(vid)})
 	}
-	was := g.show(g.list[i], b)
+	was := g.show(g.list[i])
 	g.list[i].untagged = untagged
 	switch {
 	case pvid:
@@ -147,7 +150,7 @@ func (b *Bridge) addVLAN(p Port, vid uint16, pvid, untagged bool) error {
 	case g.pvid == vid:
 		g.pvid = 0
 	}
-	if !known || was != g.show(g.list[i], b) {
+	if !known || was != g.show(g.list[i]) {
 		b.notifyVLAN(p, g.list[i], false)
 	}
 	return nil
@@ -224,7 +227,7 @@ func (b *Bridge) VLANs(p Port) (list []VLANState) {
 	if b.has(p) {
 		g := &b.vlans[p]
 		for _, v := range g.list {
-			list = append(list, g.show(v, b))
+			list = append(list, g.show(v))
 		}
 	}
 	return list

@@ -233,6 +233,9 @@ func (t *Tree) rename(id BridgeID, each func(*port)) {
 	t.reconfigure(wasRoot)
 }
 
+// SetGroup sets where BPDUs go to and are taken from.
+func (t *Tree) SetGroup(group [6]byte) { t.group = group }
+
 // SetHelloTime sets the hello time, 1 to 10 s.
 func (t *Tree) SetHelloTime(d sim.Time) error {
 	return t.setTime("hello time", d, minHelloTime, maxHelloTime, &t.own.hello, &t.current.hello)
