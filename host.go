@@ -202,7 +202,28 @@ func (h *Host) build() error {
 			return err
 		}
 	}
+	if err := h.backups(); err != nil {
+		return err
+	}
 	return h.entries()
+}
+
+// backups names ports' backups, now that all are there.
+func (h *Host) backups() error {
+	for _, l := range h.cfg.links() {
+		if l.port.BackupPort == "" {
+			continue
+		}
+		br, p, ok := h.Kernel.Port(l.name)
+		if !ok {
+			return fmt.Errorf("%s: on no bridge there is no backup port", l.name)
+		}
+		l.port.Name = l.name
+		if err := br.SetPort(p, l.port); err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+	}
+	return nil
 }
 
 // addBridge makes bridge i, and with the first the kernel.
@@ -233,7 +254,7 @@ func (h *Host) addBridge(i int) error {
 
 // at is where an interface is plugged in.
 func (h *Host) at(name, br string, port bridge.PortConfig, mtu int) kernel.Interface {
-	port.Name = name
+	port.Name, port.BackupPort = name, "" // it may not be there yet: see backups
 	return kernel.Interface{Bridge: h.BridgeOf(br), Alone: br == NoBridge, Port: port, MTU: mtu}
 }
 

@@ -119,6 +119,7 @@ func (c *Config) network() error {
 		p.A.defaults(fmt.Sprintf("patch%da", i), 0, c.Bridges)
 		p.B.defaults(fmt.Sprintf("patch%db", i), 1, c.Bridges)
 	}
+	c.addresses()
 	return c.names()
 }
 
@@ -168,6 +169,7 @@ func (b *Bridge) defaults(i int) error {
 		b.Host.MAC = bridge.MAC{0x02, 0, 0, byte(i >> 8), byte(i), 0xfe}
 	}
 	b.MAC = b.Host.MAC
+	b.querier()
 	if b.Host.MTU != 0 && (b.Host.MTU < 1280 || b.Host.MTU > 9000) {
 		return fmt.Errorf("%s: Host.MTU is %d; 1280 to 9000 are possible", b.Name, b.Host.MTU)
 	}
@@ -177,6 +179,24 @@ func (b *Bridge) defaults(i int) error {
 		}
 	}
 	return nil
+}
+
+// querier gives the bridge the host's addresses for its queries, if it has none:
+// the first of IPv4, and the link-local one that is made of the MAC as every
+// interface has it [RFC 4291, appendix A].
+func (b *Bridge) querier() {
+	if !b.Addrs.IPv4.IsValid() {
+		for _, p := range b.Host.Addresses {
+			if p.Addr().Is4() {
+				b.Addrs.IPv4 = p.Addr()
+				break
+			}
+		}
+	}
+	if !b.Addrs.LinkLocal.IsValid() {
+		m := b.MAC
+		b.Addrs.LinkLocal = netip.AddrFrom16([16]byte{0xfe, 0x80, 8: m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]})
+	}
 }
 
 func (c *Config) nics() error {
@@ -291,6 +311,33 @@ func (c *Config) names() error {
 		}
 	}
 	return err
+}
+
+// addresses gives the ports of bridges with a spanning tree an address, which
+// BPDUs come from.
+func (c *Config) addresses() {
+	tree := map[string]bool{}
+	for i := range c.Bridges {
+		tree[c.Bridges[i].Name] = c.Bridges[i].STP
+	}
+	n := 0
+	give := func(br string, p *bridge.PortConfig) {
+		n++
+		if tree[br] && p.MAC == (bridge.MAC{}) {
+			p.MAC = bridge.MAC{0x06, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}
+		}
+	}
+	for i := range c.NICs {
+		give(c.NICs[i].Bridge, &c.NICs[i].Port)
+	}
+	for i := range c.VMs {
+		give(c.VMs[i].Bridge, &c.VMs[i].Port)
+	}
+	for i := range c.Patches {
+		p := &c.Patches[i]
+		give(p.A.Bridge, &p.A.Port)
+		give(p.B.Bridge, &p.B.Port)
+	}
 }
 
 // A link is what all interfaces have in common.

@@ -10,6 +10,7 @@ import (
 
 	"ringside"
 	"ringside/bridge"
+	"ringside/cost"
 	"ringside/kernel"
 	"ringside/nic"
 	"ringside/sim"
@@ -200,4 +201,113 @@ func TestConfigsThatCannotBeAreRefusedWithTheCure(t *testing.T) {
 		_, err := ringside.New(c.cfg)
 		assert.ErrorContains(t, err, c.says, c.name)
 	}
+}
+
+// tag is a frame with a VLAN tag.
+func tag(vid byte, f []byte) []byte {
+	return bridge.Copy{Tag: 0x81000000 | uint32(vid)}.Apply(nil, f)
+}
+
+// access is a port in one VLAN, for stations that know of none.
+func access(vid uint16) bridge.PortConfig {
+	return bridge.PortConfig{NoPVID: true, VLANs: []bridge.VLAN{{VID: vid, PVID: true, Untagged: true}}}
+}
+
+// trunk is a port with tagged frames of VLANs.
+func trunk(vids ...uint16) bridge.PortConfig {
+	c := bridge.PortConfig{NoPVID: true}
+	for _, v := range vids {
+		c.VLANs = append(c.VLANs, bridge.VLAN{VID: v})
+	}
+	return c
+}
+
+// Tags come off and go on where frames leave: between a trunk on the wire, access
+// ports of guests, a trunk to a guest, a patch, and a mirror.
+func TestVLANsOverPatchesAndWires(t *testing.T) {
+	var ten, twenty, both, far, spied [][]byte
+	w := (&line{}).play(sim.Millisecond, tag(10, frame(0xff, 1)), tag(20, frame(0xff, 2)), tag(30, frame(0xff, 3)), frame(0xff, 4))
+	filtering := ringside.Bridge{Config: bridge.Config{VLANFiltering: true}}
+	h, err := ringside.New(ringside.Config{
+		Bridges: []ringside.Bridge{filtering, filtering},
+		NICs:    []ringside.NIC{{Wire: w, Port: trunk(10, 20)}},
+		Patches: []ringside.Patch{{A: ringside.PatchEnd{Port: trunk(20), MirrorOut: "spy"}, B: ringside.PatchEnd{Port: trunk(20)}}},
+		VMs: []ringside.VM{
+			{Program: once(&ten, frame(1, 7)), Port: access(10)},
+			{Program: collect(&twenty), Port: access(20)},
+			{Program: collect(&both), Port: trunk(10, 20)},
+			{Program: once(&far, frame(2, 8)), Port: access(20), Bridge: "br1"},
+			{Program: collect(&spied), Bridge: ringside.NoBridge, Port: bridge.PortConfig{Name: "spy"}},
+		},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	assert.Equal(t, [][]byte{frame(0xff, 1)}, ten)
+	assert.ElementsMatch(t, [][]byte{frame(2, 8), frame(0xff, 2)}, twenty)
+	assert.ElementsMatch(t, [][]byte{tag(10, frame(1, 7)), tag(20, frame(2, 8)), tag(10, frame(0xff, 1)), tag(20, frame(0xff, 2))}, both)
+	assert.Equal(t, [][]byte{frame(0xff, 2)}, far, "only VLAN 20 goes over the patch")
+	assert.ElementsMatch(t, [][]byte{tag(10, frame(1, 7)), tag(20, frame(2, 8))}, w.sent)
+	assert.Equal(t, [][]byte{tag(20, frame(0xff, 2))}, spied, "a mirror shows what is on the patch")
+	rep := h.Report()
+	assert.True(t, rep.Conservation.Balanced)
+	assert.EqualValues(t, 2, rep.Conservation.Dropped["RS_VLAN_FILTERED"])
+	assert.NotZero(t, rep.Bill.Steps[cost.BrAllowedIngress].Count)
+	assert.NotZero(t, rep.Bill.Steps[cost.BrHandleVlan].Count)
+}
+
+// The spanning tree opens a loop of two patches: after it has settled, a broadcast
+// is everywhere once.
+func TestASpanningTreeOpensALoop(t *testing.T) {
+	var a, b [][]byte
+	w := (&line{}).play(40*sim.Second, frame(0xff, 1))
+	tree := ringside.Bridge{Config: bridge.Config{STP: true}}
+	h, err := ringside.New(ringside.Config{
+		Wire: w, Bridges: []ringside.Bridge{tree, tree}, Patches: make([]ringside.Patch, 2),
+		VMs: []ringside.VM{{Program: collect(&a)}, {Program: collect(&b), Bridge: "br1"}},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	seen := func(all [][]byte) (n int) {
+		for _, f := range all {
+			if bytes.Equal(f, frame(0xff, 1)) {
+				n++
+			}
+		}
+		return n
+	}
+	assert.Equal(t, 1, seen(a))
+	assert.Equal(t, 1, seen(b))
+	rep := h.Report()
+	assert.True(t, rep.Conservation.Balanced)
+	states := map[string]int{}
+	for _, br := range rep.Bridges {
+		for _, p := range br.Ports {
+			states[p.State]++
+		}
+	}
+	assert.Equal(t, map[string]int{"": 2, "forwarding": 6, "blocking": 1}, states)
+	assert.Greater(t, rep.Conservation.Own, uint64(40), "a hello on every port every two seconds")
+	assert.NotZero(t, rep.Bill.Steps[cost.BrSendBpdu].Count)
+	assert.NotZero(t, rep.Bill.Steps[cost.BrStpRcv].Count)
+	assert.NotEmpty(t, w.sent, "hellos leave by the wire, too")
+}
+
+func TestABackupPortTakesOver(t *testing.T) {
+	var a, b [][]byte
+	w := (&line{}).play(sim.Millisecond, frame(7, 1))
+	h, err := ringside.New(ringside.Config{
+		Wire: w,
+		VMs: []ringside.VM{
+			{Program: collect(&a), Known: []bridge.MAC{{2, 0, 0, 0, 9, 7}}, Port: bridge.PortConfig{LinkDown: true, BackupPort: "tap1"}},
+			{Program: collect(&b)},
+		},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	assert.Empty(t, a)
+	assert.Equal(t, [][]byte{frame(7, 1)}, b)
+	assert.EqualValues(t, 1, h.Report().Bill.Steps[cost.BackupPort].Count)
 }

@@ -38,7 +38,9 @@ func (h *Host) bridgeReports() (list []BridgeReport) {
 			FDB: FDBReport{len(b.Entries(h.Kernel.Now())), st.Created, st.Moved, st.Refused, st.OwnSource, st.Aged},
 		}
 		for _, p := range b.Ports() {
-			r.Ports = append(r.Ports, portReport(b.PortConfig(p).Name, b.PortStats(p)))
+			port := portReport(b.PortConfig(p).Name, b.PortStats(p))
+			port.State = b.State(p).String()
+			r.Ports = append(r.Ports, port)
 		}
 		list = append(list, r)
 	}

@@ -70,6 +70,7 @@ const (
 	BrDoSuppress
 	BrMdbEntryGet
 	BrFdbFind
+	BackupPort
 	BrHandleVlan
 	BrForward
 	BrFlood
@@ -181,6 +182,7 @@ var steps = [NumSteps]stepInfo{
 	BrDoSuppress:        {"br_do_proxy_suppress_arp", Bridge, []Use{{FDBLookup, 2}, {Call, 3}}, "ARP or neighbour discovery: the neighbour and its port looked up"},
 	BrMdbEntryGet:       {"br_mdb_entry_skb_get", Bridge, []Use{{FDBLookup, 1}, {Call, 1}}, "who wants this group?"},
 	BrFdbFind:           {"br_fdb_find_rcu", Bridge, []Use{{FDBLookup, 1}}, "where is the destination?"},
+	BackupPort:          {"br_forward", Bridge, []Use{{Call, 1}}, "the port has no carrier: to its backup"},
 	BrHandleVlan:        {"br_handle_vlan", Bridge, []Use{{VLANLookup, 1}, {Call, 1}}, "is the port in the VLAN, and does the frame leave with a tag?"},
 	BrForward:           {"br_forward", Bridge, []Use{{Call, 4}}, "one port: __br_forward, br_forward_finish, br_dev_queue_push_xmit"},
 	BrFlood:             {"br_flood", Bridge, []Use{{Call, 1}}, "unknown or group: to every port but its own"},

@@ -21,10 +21,27 @@ func (b *netbridge) arm() {
 func (b *netbridge) expired(sim.Time) {
 	b.k.cpus[0].later(func(c *CPU) {
 		did := b.br.Tick(c.clock.Now())
-		c.shared(cost.BrFdbCleanup, uint64(did.Walked), "")
+		if did.Walked > 0 {
+			c.shared(cost.BrFdbCleanup, uint64(did.Walked), "")
+		} else {
+			c.shared(cost.BrTimer, 1, "")
+		}
 		b.sent(c)
 		b.arm()
 	})
+}
+
+// tookBPDU is br_stp_rcv: the host is who the frame was for.
+func (b *netbridge) tookBPDU(c *CPU, in int32, s *skb) {
+	k := b.k
+	c.one(cost.BrStpRcv, s)
+	k.flow.ToHost++
+	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.Delivered, Who: uint32(b.index), A: s.id, B: s.fate()})
+	if k.sink != nil {
+		k.show(c, s, sight{point: trace.Host, verdict: trace.Deliver, port: in, vm: -1})
+	}
+	c.one(cost.HostConsumeSkb, s)
+	k.release(s)
 }
 
 // An ownFrame is a frame that a bridge has made and not sent yet.

@@ -33,7 +33,7 @@ func (k *Kernel) receive(c *CPU, dev *netdev, list []*skb) {
 		if n == len(list) {
 			break
 		}
-		b.carryOut(c, dev.port, dev.index, list[n], &v)
+		b.carryOut(c, dev.index, list[n], &v)
 		list = list[n+1:]
 	}
 	b.arm()
@@ -74,40 +74,68 @@ func (b *netbridge) forward(c *CPU, list []*skb, out []bridge.Port) {
 	}
 }
 
-// carryOut does what the bridge decided on a frame from the port in, which traces
-// know by its index, and what the bridge wants to send itself since.
-func (b *netbridge) carryOut(c *CPU, in bridge.Port, index int32, s *skb, v *bridge.Verdict) {
-	if v.Work.Has(bridge.Finished) {
-		c.one(cost.BrHandleFrameFinish, s)
-	}
-	b.k.learned(c, s, v.Work.Learned())
-	for _, w := range works {
-		if v.Work.Has(w.did) {
-			c.one(w.step, s)
-		}
-	}
+// carryOut does what the bridge decided on a frame from the interface with that
+// index, and sends what the bridge has made itself since.
+func (b *netbridge) carryOut(c *CPU, index int32, s *skb, v *bridge.Verdict) {
+	b.bill(c, s, v)
 	if b.k.sink != nil {
 		b.showVerdict(c, index, s, v)
 	}
-	switch v.Action {
-	case bridge.Drop:
-		c.drop(s, cost.Bridge, v.Reason)
-	case bridge.PassPort:
+	switch {
+	case v.Action == bridge.PassPort && v.Reason == cost.RSBPDU:
+		b.tookBPDU(c, index, s)
+	case v.Action == bridge.PassPort:
 		c.drop(s, cost.Stack, v.Reason) // nobody listens on a port itself
+	case v.Action == bridge.Drop:
+		c.drop(s, cost.Bridge, v.Reason)
 	default:
-		b.send(c, s, v.Out)
+		b.send(c, s, v)
 	}
 	b.sent(c)
 }
 
-// works are the steps of a verdict, in the order in which they are done.
-var works = [...]struct {
+// bill charges what the bridge did, in the order in which Linux does it.
+func (b *netbridge) bill(c *CPU, s *skb, v *bridge.Verdict) {
+	for _, w := range worksBefore {
+		if v.Work.Has(w.did) {
+			c.one(w.step, s)
+		}
+	}
+	b.k.learned(c, s, v.Work.Learned())
+	for _, w := range worksAfter {
+		if v.Work.Has(w.did) {
+			c.one(w.step, s)
+		}
+	}
+	if v.Action == bridge.Flood && !v.Work.Has(bridge.Flooded) {
+		c.one(cost.BrMulticastFlood, s)
+	}
+}
+
+// A work is a bit of a verdict's work and the step that it is.
+type work struct {
 	did  bridge.Work
 	step cost.Step
-}{
-	{bridge.Looked, cost.BrFdbFind},
-	{bridge.Flooded, cost.BrFlood},
 }
+
+// The works of a verdict before the source is learned, and after. VLANEgress is
+// charged for every copy, PassedUp with the copy that goes up, Emitted with the
+// frames that the bridge sends.
+var (
+	worksBefore = [...]work{
+		{bridge.Finished, cost.BrHandleFrameFinish},
+		{bridge.VLANIngress, cost.BrAllowedIngress},
+		{bridge.Looked2, cost.BrFdbFindSrc},
+	}
+	worksAfter = [...]work{
+		{bridge.Snooped, cost.BrMulticastRcv},
+		{bridge.Suppressed, cost.BrDoSuppress},
+		{bridge.MDBLooked, cost.BrMdbEntryGet},
+		{bridge.Looked, cost.BrFdbFind},
+		{bridge.Flooded, cost.BrFlood},
+		{bridge.Redirected, cost.BackupPort},
+	}
+)
 
 // learned charges what the source address did to the table.
 func (k *Kernel) learned(c *CPU, s *skb, what bridge.Learned) {
@@ -120,7 +148,8 @@ func (k *Kernel) learned(c *CPU, s *skb, what bridge.Learned) {
 }
 
 // send makes the copies of s and sends each its way.
-func (b *netbridge) send(c *CPU, s *skb, out []bridge.Copy) {
+func (b *netbridge) send(c *CPU, s *skb, v *bridge.Verdict) {
+	out, vlans := v.Out, v.Work.Has(bridge.VLANEgress)
 	if more := len(out) - 1; more > 0 {
 		s.holders += int32(more)
 		b.k.flow.Cloned += uint64(more)
@@ -136,6 +165,9 @@ func (b *netbridge) send(c *CPU, s *skb, out []bridge.Copy) {
 			c.one(cost.DeliverClone, s)
 		default:
 			c.one(cost.BrForward, s)
+		}
+		if vlans {
+			c.one(cost.BrHandleVlan, s)
 		}
 		t := s
 		if !plainCopy(cp) {
@@ -187,7 +219,7 @@ func (b *netbridge) xmit(c *CPU, s *skb) {
 		b.k.show(c, s, sight{point: trace.Host, tx: true, port: b.index, vm: -1})
 	}
 	v := b.br.Handle(bridge.Local, s.data, c.clock.Now())
-	b.carryOut(c, bridge.Local, b.index, s, &v)
+	b.carryOut(c, b.index, s, &v)
 }
 
 // begin counts a frame that begins inside the machine.
