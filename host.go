@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ringside/bridge"
+	"ringside/bridge/snoop"
 	"ringside/cost"
 	"ringside/kernel"
 	"ringside/mem"
@@ -345,6 +346,16 @@ func (h *Host) entries() error {
 			}
 			if err != nil {
 				return fmt.Errorf("%s: entry %v: %w", b.Name, e.MAC, err)
+			}
+		}
+		for _, e := range b.MDB {
+			p, err := h.portOf(b, e.Dev)
+			if err == nil {
+				e.Port = snoop.Port(p)
+				err = h.Bridges[i].AddMDB(e.Static)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: group %v: %w", b.Name, e.Group, err)
 			}
 		}
 	}

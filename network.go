@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"ringside/bridge"
+	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
 	"ringside/nic"
 	"ringside/sim"
@@ -23,8 +24,18 @@ type Bridge struct {
 	// 02:00:00:00:00:fe at the first bridge, 02:00:00:00:01:fe at the next.
 	Host HostStack
 
-	FDB []FDBEntry // entries it has from the start
-	MDB []MDBEntry
+	FDB   []FDBEntry // entries it has from the start
+	MDB   []MDBEntry
+	Neigh []Neighbour // what the host knows, for ports with NeighSuppress; added to Neighbours
+}
+
+// A Neighbour is an address that the host knows from the start, as `ip neigh add`
+// makes it.
+type Neighbour struct {
+	Addr   netip.Addr
+	MAC    bridge.MAC
+	VID    uint16 // of the VLAN interface on top of the bridge; 0 means the bridge's own
+	Router bool
 }
 
 // An FDBEntry is an address that a bridge knows from the start, as `bridge fdb
@@ -176,6 +187,40 @@ func (b *Bridge) defaults(i int) error {
 	for _, p := range b.Host.Addresses {
 		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
 			return fmt.Errorf("%s: Host.Addresses has %v, which is no host's address with its prefix, as 192.0.2.1/24 is", b.Name, p)
+		}
+	}
+	if err := b.neighbours(); err != nil {
+		return fmt.Errorf("%s: %w", b.Name, err)
+	}
+	return nil
+}
+
+// neighbours makes the table that neigh_suppress reads: the host's own addresses
+// and those it knows.
+func (b *Bridge) neighbours() error {
+	if len(b.Neigh) == 0 {
+		return nil
+	}
+	if b.Neighbours == nil {
+		b.Neighbours = neigh.NewTable()
+		for _, p := range b.Host.Addresses {
+			if err := b.Neighbours.AddLocal(neigh.Bridge, p.Addr()); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range b.Neigh {
+		dev := neigh.Bridge
+		if n.VID != 0 {
+			dev = neigh.Device{TPID: max(b.VLANProtocol, bridge.Dot1Q), VID: n.VID}
+			b.Neighbours.AddDevice(dev)
+		}
+		if !n.MAC.Station() || !n.Addr.IsValid() || n.VID > 4094 {
+			return fmt.Errorf("neighbour %v at %v in VLAN %d: give a host's address, a station's and 0 to 4094", n.Addr, n.MAC, n.VID)
+		}
+		err := b.Neighbours.Set(dev, n.Addr, neigh.Neighbour{MAC: n.MAC, State: neigh.Permanent, Router: n.Router})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package ringside_test
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,6 +11,7 @@ import (
 
 	"ringside"
 	"ringside/bridge"
+	"ringside/bridge/snoop"
 	"ringside/cost"
 	"ringside/kernel"
 	"ringside/nic"
@@ -310,4 +312,86 @@ func TestABackupPortTakesOver(t *testing.T) {
 	assert.Empty(t, a)
 	assert.Equal(t, [][]byte{frame(7, 1)}, b)
 	assert.EqualValues(t, 1, h.Report().Bill.Steps[cost.BackupPort].Count)
+}
+
+// arp is a question of station from for the address of another.
+func arp(from byte, sender, target netip.Addr) []byte {
+	f := frame(0xff, from)
+	f[12], f[13] = 0x08, 0x06
+	copy(f[14:], []byte{0, 1, 8, 0, 6, 4, 0, 1})
+	copy(f[22:], f[6:12])
+	copy(f[28:], sender.AsSlice())
+	copy(f[32:], make([]byte, 6))
+	copy(f[38:], target.AsSlice())
+	return f
+}
+
+// A bridge answers for a neighbour on a port with neigh_suppress, and its answer is
+// a frame of its own: counted, billed, delivered.
+func TestABridgeAnswersForANeighbour(t *testing.T) {
+	var a, b [][]byte
+	asker, asked := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.7")
+	w := (&line{}).play(sim.Millisecond, arp(1, asker, asked))
+	seven := bridge.MAC{2, 0, 0, 0, 9, 7}
+	h, err := ringside.New(ringside.Config{
+		Wire:    w,
+		Bridges: []ringside.Bridge{{Neigh: []ringside.Neighbour{{Addr: asked, MAC: seven}}}},
+		VMs: []ringside.VM{
+			{Program: collect(&a), Known: []bridge.MAC{seven}, Port: bridge.PortConfig{NeighSuppress: true}},
+			{Program: collect(&b)},
+		},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	require.Len(t, w.sent, 1)
+	assert.Equal(t, []byte{2, 0, 0, 0, 9, 1, 2, 0, 0, 0, 9, 7, 8, 6}, w.sent[0][:14])
+	assert.Empty(t, a, "the port is kept quiet")
+	assert.Len(t, b, 1)
+	rep := h.Report()
+	assert.EqualValues(t, 1, rep.Conservation.Own)
+	assert.EqualValues(t, 1, rep.Bill.Steps[cost.BrArpSend].Count)
+	assert.EqualValues(t, 1, rep.Bill.Steps[cost.BrDoSuppress].Count)
+	assert.True(t, rep.Conservation.Balanced)
+}
+
+// A group goes to those that want it, to one of them under its own address if the
+// port says so; the querier's questions are the bridge's own frames.
+func TestGroupsGoToThoseThatWantThem(t *testing.T) {
+	var a, b, c [][]byte
+	group := netip.MustParseAddr("239.1.2.3")
+	data := frame(0, 1)
+	copy(data, []byte{0x01, 0x00, 0x5e, 1, 2, 3})
+	data[12], data[13] = 0x08, 0x00
+	copy(data[14:], []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 1, 17, 0x06, 0xcc, 192, 0, 2, 1, 239, 1, 2, 3})
+	br := ringside.Bridge{
+		Config: bridge.Config{},
+		MDB: []ringside.MDBEntry{
+			{Dev: "tap0", Static: snoop.Static{Group: snoop.Group{IP: group}, Permanent: true}},
+		},
+	}
+	br.Multicast.Querier = true
+	w := (&line{}).play(40*sim.Second, data)
+	h, err := ringside.New(ringside.Config{
+		Wire: w, Bridges: []ringside.Bridge{br},
+		VMs: []ringside.VM{{Program: collect(&a)}, {Program: collect(&b)}, {Program: collect(&c)}},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	has := func(all [][]byte) (n int) {
+		for _, f := range all {
+			if bytes.Equal(f, data) {
+				n++
+			}
+		}
+		return n
+	}
+	assert.Equal(t, []int{1, 0, 0}, []int{has(a), has(b), has(c)})
+	assert.NotEmpty(t, b, "everybody is asked")
+	rep := h.Report()
+	assert.EqualValues(t, len(b)+len(w.sent)+len(a)-1+len(c)+int(rep.Conservation.ToHost), rep.Conservation.Own, "queries, one a port and one up")
+	assert.NotZero(t, rep.Bill.Steps[cost.BrSendQuery].Count)
+	assert.NotZero(t, rep.Bill.Steps[cost.BrMulticastFlood].Count)
+	assert.True(t, rep.Conservation.Balanced)
 }

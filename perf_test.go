@@ -79,6 +79,12 @@ func TestNoAllocationOnThePath(t *testing.T) {
 				c.VMs[i].Bridge = "br1"
 			}
 		}},
+		{"a VLAN's tag put on", 60, 3, vm.Sink, func(c *ringside.Config) {
+			c.Bridges = []ringside.Bridge{{Config: bridge.Config{VLANFiltering: true}}}
+			for i := range c.VMs {
+				c.VMs[i].Port, c.VMs[i].Known = trunk(1), nil // flooded, each copy with a head of its own
+			}
+		}},
 		{"mirrored", 60, 1, vm.Sink, func(c *ringside.Config) {
 			c.NICs = []ringside.NIC{{MirrorIn: "spy"}}
 			c.VMs = append(c.VMs, ringside.VM{Program: vm.Sink, Bridge: ringside.NoBridge, Port: bridge.PortConfig{Name: "spy"}})

@@ -88,7 +88,7 @@ func Scenarios(captures string) ([]Scenario, error) {
 			s.Err = "replay: frames still go round 1.000ms after the last one from the wire: guests that answer each other never come to rest; end the run at a time, or map fewer of them"
 		}
 	}
-	small := map[string]bool{"ping.pcap/own": true, "jumbo.pcap/top": true, "mix.pcap/x10": true, "rss/4": true, "slow": true, "talk": true, "noise/1": true, "programs": true, "bridges/patch": true}
+	small := map[string]bool{"ping.pcap/own": true, "jumbo.pcap/top": true, "mix.pcap/x10": true, "rss/4": true, "slow": true, "talk": true, "noise/1": true, "programs": true, "bridges/patch": true, "bridges/vlans": true}
 	for i := range list {
 		list[i].Small = small[list[i].Name]
 		delete(small, list[i].Name)
