@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ringside"
+	"ringside/internal/spell"
 )
 
 // Exit codes.
@@ -107,7 +108,7 @@ It needs no root and no hardware, and the same seed gives the same bytes.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(replayCommand(), traceCommand(), bookCommand(), versionCommand())
+	root.AddCommand(replayCommand(), traceCommand(), bridgeCommand(), bookCommand(), versionCommand())
 	for _, verb := range extraVerbs {
 		root.AddCommand(verb())
 	}
@@ -118,12 +119,12 @@ It needs no root and no hardware, and the same seed gives the same bytes.`,
 var extraVerbs []func() *cobra.Command
 
 // usageTemplate is cobra's, with flags broken to fit 80 columns.
-const usageTemplate = `{{if .HasAvailableSubCommands}}Usage: ringside VERB [argument…] [flags]
+const usageTemplate = `{{if .HasAvailableSubCommands}}Usage: {{.CommandPath}} {{if .HasParent}}OBJECT{{else}}VERB{{end}} [argument…] [flags]
 
-Verbs:{{range .Commands}}{{if .IsAvailableCommand}}
+{{if .HasParent}}Objects{{else}}Verbs{{end}}:{{range .Commands}}{{if .IsAvailableCommand}}
   {{rpad .Name 9}} {{.Short}}{{end}}{{end}}
 
-ringside VERB --help explains each.{{else}}Usage: {{.UseLine}}{{end}}{{if .HasExample}}
+{{.CommandPath}} {{if .HasParent}}OBJECT{{else}}VERB{{end}} --help explains each.{{else}}Usage: {{.UseLine}}{{end}}{{if .HasExample}}
 
 Examples:
 {{.Example}}{{end}}{{if and .HasAvailableLocalFlags (not .HasAvailableSubCommands)}}
@@ -157,7 +158,7 @@ func unknownVerb(root *cobra.Command, name string) error {
 			verbs = append(verbs, c.Name())
 		}
 	}
-	if near := nearest(name, verbs); near != "" {
+	if near := spell.Nearest(name, verbs); near != "" {
 		return usagef("there is no verb %q; did you mean %q?", name, near)
 	}
 	if _, err := os.Stat(name); err == nil {
@@ -182,7 +183,7 @@ func flagError(c *cobra.Command, err error) error {
 		}
 		var names []string
 		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := nearest(unknown.GetSpecifiedName(), names); near != "" {
+		if near := spell.Nearest(unknown.GetSpecifiedName(), names); near != "" {
 			return usagef("there is no flag --%s; did you mean --%s?", unknown.GetSpecifiedName(), near)
 		}
 		return usagef("there is no flag --%s%s", unknown.GetSpecifiedName(), help)
@@ -208,39 +209,4 @@ func clip(s string) string {
 		return fmt.Sprintf("%q", s)
 	}
 	return s
-}
-
-// nearest is the name that s was probably meant to be, "" if none is close.
-func nearest(s string, names []string) string {
-	best, least := "", len(s)/3+2
-	for _, n := range names {
-		if d := distance(strings.ToLower(s), n); d < least {
-			best, least = n, d
-		}
-		if len(s) >= 3 && strings.HasPrefix(n, strings.ToLower(s)) {
-			return n
-		}
-	}
-	return best
-}
-
-// distance is the number of single-byte edits from a to b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			edit := diagonal
-			if a[i] != b[j] {
-				edit++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(edit, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
