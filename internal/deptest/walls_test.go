@@ -50,7 +50,9 @@ var walls = []wall{
 
 	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel mem nic sim trace vm wire", "the face puts the rooms together; it renders nothing and writes no file"},
 
-	{"internal/capture internal/golden internal/pcapng internal/wholefile", "ours", "", "files and their formats know nothing of the machine"},
+	{"internal/capture internal/golden internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
+	{"internal/labfile", "ours", ". bridge bridge/neigh bridge/snoop bridge/stp internal/spell sim vm", "a file becomes a Config, and nothing else happens"},
+	{"internal/iproute", "ours", "bridge bridge/snoop bridge/stp sim", "what is printed of a bridge is what the bridge says of itself"},
 	{"internal/histogram", "ours", "sim", "a histogram counts spans of virtual time"},
 
 	{"internal/differential", "ours", "bridge bridge/snoop bridge/stp cost sim", "what is compared with Linux is the bridge alone"},
