@@ -15,7 +15,6 @@ import (
 	"ringside"
 	"ringside/bridge"
 	"ringside/sim"
-	"ringside/vm"
 )
 
 // A value is a flag whose text is parsed by a function: it checks, and stores
@@ -146,25 +145,6 @@ func parseAddrs(s string, into map[int]netip.Addr) error {
 		into[k] = a
 	}
 	return nil
-}
-
-// parseProgram is what the guests run.
-func parseProgram(s string) (vm.Program, error) {
-	switch s {
-	case "sink":
-		return vm.Sink, nil
-	case "echo":
-		return vm.Echo, nil
-	case "reflect":
-		return vm.Reflect, nil
-	}
-	if span, ok := strings.CutPrefix(s, "slow="); ok {
-		if d, ok := duration(span); ok {
-			return vm.Slow(d), nil
-		}
-		return nil, fmt.Errorf("%s is not a span like 20us, as in --guest slow=20us", clip(span))
-	}
-	return nil, errors.New("the programs are sink, echo, reflect and slow=SPAN, as in --guest slow=20us")
 }
 
 // parseHostAddr reads an address of the host with its prefix.

@@ -17,6 +17,7 @@ import (
 	"ringside/bridge"
 	"ringside/cost"
 	"ringside/internal/capture"
+	"ringside/internal/labfile"
 	"ringside/internal/report"
 	"ringside/internal/staged"
 	"ringside/internal/wholefile"
@@ -28,6 +29,9 @@ type options struct {
 	replay ringside.Replay
 	cfg    ringside.Config
 	addrs  map[int]netip.Addr
+	config string // the lab's file
+	lab    *labfile.Lab
+	flags  *pflag.FlagSet
 	book   string
 	guest  string
 	json   bool
@@ -38,7 +42,9 @@ type options struct {
 func (o *options) machine(fs *pflag.FlagSet) {
 	o.book, o.guest, o.addrs = "linux-xeon", "sink", map[int]netip.Addr{}
 	o.replay.VMs, o.cfg.Seed = 4, 1
-	fs.SortFlags = false
+	o.flags, fs.SortFlags = fs, false
+	fs.StringVar(&o.config, "config", "", "a lab: a YAML `FILE` with bridges, NICs, guests, VLANs, entries; see docs/config.md. Flags fill in what it leaves out")
+	fs.StringVar(&o.replay.NIC, "nic", "", "the `NIC` on whose wire the capture is played; otherwise the first")
 	flag(fs, "speed", "SPEED", "original", "original, top (as fast as the link goes), xN (N times as fast), pps=N (frames a second) or mbps=N", func(s string) (err error) {
 		o.replay.Speed, err = ringside.ParseSpeed(s)
 		return trimmed(err)
@@ -62,7 +68,7 @@ func (o *options) machine(fs *pflag.FlagSet) {
 	})
 	whole(fs, &o.replay.VMs, "vms", "4", "how many guests there are", 1, bridge.MaxPorts-1, "4")
 	flag(fs, "guest", "PROGRAM", "sink", "what they run: sink takes frames; echo answers ARP, ND and ping for its --addr; reflect sends each frame back; slow=SPAN is a sink that is busy that long with each", func(s string) (err error) {
-		o.replay.Program, err = parseProgram(s)
+		o.replay.Program, err = labfile.Program(s)
 		o.guest = s
 		return err
 	})
@@ -134,6 +140,9 @@ func trimmed(err error) error {
 // ready checks what no single flag can, and opens the book.
 func (o *options) ready() error {
 	r := &o.replay
+	if err := o.readLab(); err != nil {
+		return err
+	}
 	for _, m := range r.Map {
 		if m.VM >= r.VMs {
 			return usagef("--map %v=vm%d: there are vm0 to vm%d; --vms %d makes more", m.MAC, m.VM, r.VMs-1, m.VM+1)
@@ -159,10 +168,12 @@ func (o *options) ready() error {
 	if len(o.addrs) > 0 && o.guest != "echo" {
 		return usagef("--addr is what --guest echo answers for; these guests run %s", o.guest)
 	}
-	if len(o.addrs) == 0 && o.guest == "echo" {
+	if len(o.addrs) == 0 && o.guest == "echo" && !o.hasGuests() {
 		return usagef("--guest echo answers for nothing without an address; add one, as in --guest echo --addr 192.0.2.1=vm0")
 	}
-	r.Guest = o.guest
+	if r.Guest == "" {
+		r.Guest = o.guest
+	}
 	if o.guest == "reflect" {
 		r.Grace = 50 * sim.Millisecond
 	}
