@@ -43,6 +43,7 @@ type Bridge struct {
 
 	cfg      Config
 	required uint16   // group_fwd_mask_required
+	bound    int      // the greatest MaxLearned so far
 	hold     sim.Time // how long an entry lasts; 0 is that nothing is learned
 	stats    Stats
 	flaps    flaps

@@ -1,6 +1,10 @@
 package bridge
 
-import "fmt"
+import (
+	"fmt"
+
+	"ringside/bridge/stp"
+)
 
 // Check looks for what must never be and returns the first of it: a count that
 // does not agree, a bound that is broken, an entry that a lookup does not find
@@ -10,8 +14,8 @@ func (b *Bridge) Check() error {
 	if err := b.fdb.check(); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
-	if b.fdb.learned > b.cfg.MaxLearned {
-		return fmt.Errorf("bridge: %d learned entries, the bound is %d", b.fdb.learned, b.cfg.MaxLearned)
+	if b.fdb.learned > b.bound {
+		return fmt.Errorf("bridge: %d learned entries, the bound is %d", b.fdb.learned, b.bound)
 	}
 	for at := range b.fdb.lines {
 		l := &b.fdb.lines[at]
@@ -34,6 +38,40 @@ func (b *Bridge) Check() error {
 	}
 	if live != len(b.members) {
 		return fmt.Errorf("bridge: %d ports, but %d are flooded", live, len(b.members))
+	}
+	if err := b.snooper.Check(); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	return b.checkPorts()
+}
+
+// checkPorts looks whether what Handle reads of each port is what settle makes of
+// its configuration, and whether its VLANs are in order.
+func (b *Bridge) checkPorts() error {
+	for n := range b.ports {
+		p := Port(n)
+		if !b.has(p) {
+			continue
+		}
+		was := b.ports[p]
+		if b.settle(p); b.ports[p] != was {
+			return fmt.Errorf("bridge: port %d is %+v, but settled %+v", p, was, b.ports[p])
+		}
+		if p != Local && p <= stp.MaxPort && was.state != b.tree.State(uint16(p)) {
+			return fmt.Errorf("bridge: port %d is %v, but %v in the spanning tree", p, was.state, b.tree.State(uint16(p)))
+		}
+		g := &b.vlans[p]
+		for i, v := range g.list {
+			if v.vid < 1 || v.vid > maxVLAN || i > 0 && g.list[i-1].vid >= v.vid {
+				return fmt.Errorf("bridge: VLAN %d of port %d is out of order", v.vid, p)
+			}
+		}
+		if g.pvid != 0 && g.find(g.pvid) == nil {
+			return fmt.Errorf("bridge: port %d is not in its PVID %d", p, g.pvid)
+		}
+		if q := b.backup[p]; q != Local && (q == p || !b.has(q)) {
+			return fmt.Errorf("bridge: port %d has the backup %d", p, q)
+		}
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func (c *Config) requiredMask() uint16 {
 func (b *Bridge) begin() (err error) {
 	c := &b.cfg
 	b.required = c.requiredMask()
-	b.setNeighbours()
+	b.setLimits()
 	b.lookup = b.station
 	b.setHold()
 	b.settle(Local)
@@ -175,7 +175,10 @@ func (b *Bridge) begin() (err error) {
 	return err
 }
 
-func (b *Bridge) setNeighbours() {
+// setLimits takes over the neighbours and the bound of learned entries. A bound that
+// is lower than what is there takes nothing out.
+func (b *Bridge) setLimits() {
+	b.bound = max(b.bound, b.cfg.MaxLearned)
 	if b.neighbours = b.cfg.Neighbours; b.neighbours == nil {
 		b.neighbours = neigh.NewTable()
 	}
@@ -244,7 +247,7 @@ func (b *Bridge) setTimes(c *Config) error {
 func (b *Bridge) apply(old *Config) {
 	c := &b.cfg
 	b.required = c.requiredMask()
-	b.setNeighbours()
+	b.setLimits()
 	b.tree.SetGroup(c.groupAddress())
 	if c.MAC != old.MAC {
 		b.changeMAC(Local, old.MAC)
@@ -264,11 +267,11 @@ func (b *Bridge) apply(old *Config) {
 	if c.Ageing != old.Ageing && b.walk != sim.Never {
 		b.walk = b.now // br_set_ageing_time has the table walked
 	}
-	if c.DefaultPVID != old.DefaultPVID {
-		b.changePVID(old.DefaultPVID)
-	}
 	if c.VLANStats != old.VLANStats || c.VLANStatsPerPort != old.VLANStatsPerPort {
 		b.recount()
+	}
+	if c.DefaultPVID != old.DefaultPVID {
+		b.changePVID(old.DefaultPVID)
 	}
 	if c.NoSnooping != old.NoSnooping {
 		b.snooper.SetSnooping(!c.NoSnooping, b.now)

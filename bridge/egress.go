@@ -29,6 +29,9 @@ func (f *pass) kind() packetKind {
 func (b *Bridge) route(f *pass, kind packetKind) Verdict {
 	switch kind {
 	case broadcast:
+		if b.why != nil {
+			b.why.decides("br_flood", "it is a broadcast")
+		}
 		return b.flood(f, kind)
 	case multicast:
 		return b.group(f)
@@ -36,12 +39,14 @@ func (b *Bridge) route(f *pass, kind packetKind) Verdict {
 	f.work |= Looked
 	l, i := b.fdb.find(f.dst)
 	if l == nil {
-		b.say("br_fdb_find_rcu", "the destination is not known")
+		if b.why != nil {
+			b.why.decides("br_fdb_find_rcu", "%v is not known: flooded", f.dst.mac())
+		}
 		return b.flood(f, kind)
 	}
 	w := l.what[i]
 	if b.why != nil {
-		b.why.found(b.entry(l, i, f.now))
+		b.why.decides("br_fdb_find_rcu", "%s", b.entry(l, i, f.now).words())
 	}
 	if w&local != 0 && f.in != Local {
 		f.up = true
@@ -166,7 +171,7 @@ func (b *Bridge) deliver(f *pass, out []Copy, a Action, why cost.DropReason) Ver
 	if f.mcast.Type != 0 {
 		b.countSent(f, out)
 	}
-	f.work |= b.emitted()
+	f.work |= b.emitted(f)
 	if len(out) == 0 {
 		return f.drop(why)
 	}

@@ -75,7 +75,7 @@ func (b *Bridge) settle(n Port) {
 	p.avoids = aside | p.flags&isolated
 	p.tag = n.with(0)
 	if n == Local || p.flags&(learning|forwarding|locked) != learning|forwarding || b.hold == 0 || b.cfg.Promisc ||
-		b.cfg.VLANFiltering {
+		b.cfg.VLANFiltering || b.suppressing {
 		p.tag = noTag
 	}
 }

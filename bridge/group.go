@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"fmt"
+
 	"ringside/bridge/snoop"
 	"ringside/bridge/stp"
 	"ringside/cost"
@@ -38,6 +40,9 @@ func (c *PortConfig) snoop() snoop.PortConfig {
 // snoopState tells snooping the state of a port. One that is chosen any state but
 // Blocking begins its queries, as in br_port_state_selection.
 func (b *Bridge) snoopState(n Port, s stp.State) {
+	if b.why != nil {
+		return
+	}
 	b.snooper.SetState(snoop.Port(n), snoop.State(s))
 	if s != stp.Disabled && s != stp.Blocking {
 		b.snooper.EnablePort(snoop.Port(n), b.now)
@@ -55,11 +60,15 @@ func (b *Bridge) snoop(f *pass) cost.DropReason {
 	switch f.mcast.Drop {
 	case 0:
 	case snoop.Malformed:
+		b.say("br_multicast_rcv", "a broken membership message, or IP header")
 		return cost.RSMcastBad
 	default:
 		return cost.RSMcastFull
 	}
 	if f.mcast.Type != 0 {
+		if b.why != nil {
+			b.why.says("br_multicast_rcv", "a membership message of type %#x", f.mcast.Type)
+		}
 		f.work |= Snooped
 		b.collect()
 	}
@@ -68,6 +77,9 @@ func (b *Bridge) snoop(f *pass) cost.DropReason {
 
 // collect fetches the queries that snooping has to send.
 func (b *Bridge) collect() {
+	if b.why != nil {
+		return
+	}
 	for _, q := range b.snooper.Queries() {
 		b.emit(Port(q.Port), q.Frame)
 	}
@@ -79,6 +91,9 @@ func (b *Bridge) collect() {
 func (b *Bridge) group(f *pass) Verdict {
 	f.work |= MDBLooked
 	m := b.snooper.Lookup(f.mcast, f.vid, f.frame, f.network, f.now)
+	if b.why != nil {
+		b.why.decides("br_mdb_entry_skb_get", "%s", says(&m))
+	}
 	if m.Flood {
 		f.up = f.in != Local
 		return b.flood(f, multicast)
@@ -103,6 +118,17 @@ func (b *Bridge) group(f *pass) Verdict {
 	}
 	b.scratch = out[:cap(out)]
 	return b.deliver(f, out, Flood, cost.NoTxTarget)
+}
+
+// says is a match in words.
+func says(m *snoop.Match) string {
+	switch {
+	case m.Flood:
+		return "the group is not known, or nobody asks for groups: flooded"
+	case m.Up:
+		return fmt.Sprintf("members or routers on %d ports, and the bridge's own interface", len(m.Ports))
+	}
+	return fmt.Sprintf("members or routers on %d ports", len(m.Ports))
 }
 
 var broadcastMAC = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}

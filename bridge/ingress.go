@@ -27,6 +27,7 @@ type pass struct {
 	up    bool         // it goes up, too
 	quiet bool         // it is kept from ports with neigh_suppress
 	mcast snoop.Result // what snooping says of it
+	sent  int          // frames of the bridge's own before it
 	work  Work
 }
 
@@ -40,12 +41,14 @@ func (f *pass) drop(why cost.DropReason) Verdict {
 // gives the frame to.
 func (b *Bridge) decide(in Port, frame []byte, now sim.Time) Verdict {
 	if !b.has(in) {
+		b.say("br_handle_frame", "there is no such port")
 		return Verdict{Reason: cost.NotSpecified}
 	}
 	b.now = max(b.now, now)
-	f := pass{in: in, p: &b.ports[in], frame: frame, now: now}
+	f := pass{in: in, p: &b.ports[in], frame: frame, now: now, sent: b.sent.total}
 	f.p.Rx++
 	if len(frame) < headerLen {
+		b.say("eth_type_trans", "there is no whole Ethernet header")
 		return f.drop(cost.PktTooSmall)
 	}
 	f.dst, f.src = addresses(frame)
@@ -73,6 +76,7 @@ func (b *Bridge) receive(f *pass) Verdict {
 		}
 		return b.reserved(f)
 	}
+	b.say("br_handle_frame", "the source address is one of a station")
 	if s := f.p.state; s != stp.Forwarding && s != stp.Learning {
 		if b.why != nil {
 			b.why.says("br_handle_frame", "the port is %v", s)
@@ -112,7 +116,7 @@ func (b *Bridge) reserved(f *pass) Verdict {
 		v.Reason = cost.RSBPDU
 		b.schedule()
 	}
-	v.Work = f.work | b.emitted()
+	v.Work = f.work | b.emitted(f)
 	return v
 }
 
@@ -127,6 +131,9 @@ func (b *Bridge) finish(f *pass) Verdict {
 	}
 	if f.p.flags&learning != 0 {
 		f.work |= Work(b.learn(f.in, f.src, 0, f.now))
+	}
+	if b.why != nil {
+		b.why.says("br_fdb_update", "%v: %v", f.src.mac(), f.work.Learned())
 	}
 	f.up = b.cfg.Promisc
 	kind := f.kind()

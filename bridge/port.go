@@ -89,7 +89,7 @@ type PortStats struct {
 // A port is what Handle needs of a port, in a cache line.
 type port struct {
 	PortStats
-	self    [1]Copy // the Out of a frame that leaves by it as it came; to none if it is gone
+	self    [1]Copy // the Out of a frame that leaves by it as it came; to NoPort if it is gone
 	tag     what    // what the entry of a station that stays on this port compares to
 	flags   flags
 	avoids  flags // a port with one of these is no target of the short way from here
@@ -97,12 +97,10 @@ type port struct {
 	fwdMask uint16
 }
 
-const (
-	none  Port = -1
-	noTag      = ^what(0) // like no entry: every frame goes the whole way
-)
+// noTag is like no entry: every frame goes the whole way.
+const noTag = ^what(0)
 
-var gone = port{self: [1]Copy{{Port: none}}, tag: noTag, flags: aside}
+var gone = port{self: [1]Copy{{Port: NoPort}}, tag: noTag, flags: aside}
 
 func (c *PortConfig) check() error {
 	switch {
@@ -142,7 +140,9 @@ func (b *Bridge) AddPort(cfg PortConfig) (Port, error) {
 		b.RemovePort(p)
 		return fail(err)
 	}
-	b.suppressing = b.suppressing || b.ports[p].flags&(neighSuppress|neighVLAN) != 0
+	if cfg.NeighSuppress || cfg.NeighVLANSuppress {
+		b.watchNeighbours()
+	}
 	b.snooper.Tick(b.now)
 	b.collect()
 	return p, nil
@@ -242,7 +242,7 @@ func (b *Bridge) RemovePort(p Port) error {
 			b.settle(q)
 		}
 	}
-	b.countSuppress()
+	b.watchNeighbours()
 	b.collect()
 	return nil
 }
@@ -282,7 +282,7 @@ func (b *Bridge) SetPort(p Port, cfg PortConfig) error {
 		return fail(err)
 	}
 	b.notifyLink(p, false)
-	b.countSuppress()
+	b.watchNeighbours()
 	b.collect()
 	if down != old.LinkDown {
 		return b.SetLink(p, !down)
@@ -361,5 +361,5 @@ func (b *Bridge) PortStats(p Port) PortStats {
 }
 
 func (b *Bridge) has(p Port) bool {
-	return uint(p) < uint(len(b.ports)) && b.ports[p].self[0].Port != none
+	return uint(p) < uint(len(b.ports)) && b.ports[p].self[0].Port != NoPort
 }

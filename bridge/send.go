@@ -1,5 +1,7 @@
 package bridge
 
+import "slices"
+
 // Sent is a frame that the bridge sends itself: a BPDU, a query, an answer for a
 // neighbour.
 type Sent struct {
@@ -11,20 +13,23 @@ type Sent struct {
 type outbox struct {
 	list  []Sent
 	taken bool
+	total int // frames ever
 }
 
 // emit puts a frame of the bridge's own into the outbox. The frame may be used
 // again when it returns.
 func (b *Bridge) emit(p Port, frame []byte) {
 	if b.sent.taken {
-		b.sent = outbox{list: b.sent.list[:0]}
+		b.sent.list, b.sent.taken = b.sent.list[:0], false
 	}
-	b.sent.list = append(b.sent.list, Sent{p, append([]byte(nil), frame...)})
+	b.sent.list = append(b.sent.list, Sent{p, slices.Clone(frame)})
+	b.sent.total++
 }
 
-// emitted is the bit for a verdict after which there is something in the outbox.
-func (b *Bridge) emitted() Work {
-	if len(b.sent.list) == 0 || b.sent.taken {
+// emitted is the bit for the work of a frame because of which the bridge sends some
+// of its own.
+func (b *Bridge) emitted(f *pass) Work {
+	if b.sent.total == f.sent {
 		return 0
 	}
 	return Emitted

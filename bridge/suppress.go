@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"ringside/bridge/neigh"
 )
@@ -67,14 +68,15 @@ func (b *Bridge) station(mac [6]byte, vid uint16) neigh.Station {
 	return neigh.Station{Known: true, Suppressed: p != Local && b.suppresses(p, vid)}
 }
 
-// countSuppress looks whether any port has neigh_suppress.
-func (b *Bridge) countSuppress() {
-	b.suppressing = false
-	for _, p := range b.members {
-		if b.ports[p].flags&(neighSuppress|neighVLAN) != 0 {
-			b.suppressing = true
-			return
-		}
+// watchNeighbours looks whether any port has neigh_suppress: then every frame may be
+// a question, and goes the whole way.
+func (b *Bridge) watchNeighbours() {
+	was := b.suppressing
+	b.suppressing = slices.ContainsFunc(b.members, func(p Port) bool {
+		return b.ports[p].flags&(neighSuppress|neighVLAN) != 0
+	})
+	if b.suppressing != was {
+		b.settleAll()
 	}
 }
 

@@ -25,7 +25,7 @@ func (b *Bridge) Tick(now sim.Time) (did Ticked) {
 		did.Walked, did.Aged = b.age(now)
 	}
 	b.collect()
-	did.Sent = b.emitted() != 0
+	did.Sent = len(b.sent.list) > 0 && !b.sent.taken
 	return did
 }
 

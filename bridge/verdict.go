@@ -1,6 +1,10 @@
 package bridge
 
-import "ringside/cost"
+import (
+	"fmt"
+
+	"ringside/cost"
+)
 
 // An Action is what becomes of a frame.
 type Action uint8
@@ -49,6 +53,24 @@ type Copy struct {
 	To MAC
 	// Strip has the frame's outermost VLAN tag taken off first.
 	Strip bool
+}
+
+// String is the copy in a few words: "port 2", "up", "port 3 strip tag 0x8100:0007".
+func (c Copy) String() string {
+	s := fmt.Sprint("port ", c.Port)
+	if c.Port == Local {
+		s = "up"
+	}
+	if c.Strip {
+		s += " strip"
+	}
+	if c.Tag != 0 {
+		s += fmt.Sprintf(" tag %#x:%04x", c.Tag>>16, c.Tag&0xffff)
+	}
+	if c.To != (MAC{}) {
+		s += fmt.Sprint(" to ", c.To)
+	}
+	return s
 }
 
 // Copies is the number of frames that one becomes: 0 when it is dropped.

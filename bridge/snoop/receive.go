@@ -89,7 +89,7 @@ func (s *Snooper) Receive(p Port, vid uint16, frame []byte, off int, now sim.Tim
 
 // malformed is the end of a frame that breaks a standard.
 func (s *Snooper) malformed(m *message) Result {
-	if s.cfg.StatsEnabled {
+	if s.cfg.StatsEnabled && !s.peeking {
 		st := s.statsOf(m.port)
 		if m.proto == ip4 {
 			st.IGMPParseErrors++
@@ -186,6 +186,10 @@ func (s *Snooper) receive6(m *message) Result {
 // message is a good membership message.
 func (s *Snooper) message(m *message) Result {
 	r := Result{Type: m.body[0], kind: m.kind()}
+	if s.peeking {
+		r.RoutersOnly = r.Type == igmpV1Report || r.Type == igmpV2Report || r.Type == mldReport
+		return r
+	}
 	switch r.Type {
 	case igmpV1Report, igmpV2Report, mldReport:
 		r.RoutersOnly = true

@@ -84,7 +84,7 @@ func (s *Snooper) setRouter(p *port, r Router) {
 
 // mark notes that a router's message came by p, nil for the host's own.
 func (s *Snooper) mark(p *port, f proto) {
-	if !s.hears(p) {
+	if s.peeking || !s.hears(p) {
 		return
 	}
 	until := s.after(s.cfg.QuerierInterval)

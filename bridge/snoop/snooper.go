@@ -28,6 +28,7 @@ type Snooper struct {
 	running bool // the bridge is up
 	enabled bool // mcast_snooping
 	noAddr  bool // the last MLD query had no address to come from
+	peeking bool // see Peek
 
 	of     [3]bridgeSide // by proto
 	ports  []*port       // by number; nil is none
@@ -304,4 +305,13 @@ func (s *Snooper) hears(p *port) bool { return s.running && (p == nil || p.state
 // filters says whether sources are looked at: IGMPv3 and MLDv2.
 func (s *Snooper) filters(f proto) bool {
 	return f == ip4 && s.cfg.IGMPVersion == 3 || f == ip6 && s.cfg.MLDVersion == 2
+}
+
+// Peek has f look at the Snooper without changing it: within f, Receive and Lookup
+// say what they would say, but no time passes, nothing is learned of a message, and
+// nothing is counted. A report for which there is no room is not told from another.
+func (s *Snooper) Peek(f func()) {
+	s.peeking = true
+	defer func() { s.peeking = false }()
+	f()
 }

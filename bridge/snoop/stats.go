@@ -88,7 +88,7 @@ func (s *Snooper) statsOf(p *port) *Stats {
 }
 
 func (s *Snooper) count(p *port, k kind, rx bool) {
-	if !s.cfg.StatsEnabled || k == noMessage {
+	if !s.cfg.StatsEnabled || s.peeking || k == noMessage {
 		return
 	}
 	c := s.statsOf(p).at(k)

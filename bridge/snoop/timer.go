@@ -104,6 +104,9 @@ func (s *Snooper) Due() sim.Time { return s.timers.due() }
 
 // Tick does what is due by now.
 func (s *Snooper) Tick(now sim.Time) {
+	if s.peeking {
+		return
+	}
 	for s.timers.due() <= now {
 		t := heap.Pop(&s.timers).(*timer)
 		s.now = max(s.now, t.at)

@@ -117,6 +117,20 @@ func New(cfg Config, env Env) (*Tree, error) {
 	return t, nil
 }
 
+// Clone is a tree of the same state that acts on another Env.
+func (t *Tree) Clone(env Env) *Tree {
+	c := *t
+	c.env, c.frame, c.ports = env, nil, nil
+	for _, p := range t.ports {
+		q := *p
+		c.ports = append(c.ports, &q)
+		if p == t.rootPort {
+			c.rootPort = &q
+		}
+	}
+	return &c
+}
+
 // IsRoot says that the bridge is the root of its tree, as far as it knows.
 func (t *Tree) IsRoot() bool { return t.root == t.id }
 
