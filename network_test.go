@@ -395,3 +395,7 @@ func TestGroupsGoToThoseThatWantThem(t *testing.T) {
 	assert.NotZero(t, rep.Bill.Steps[cost.BrMulticastFlood].Count)
 	assert.True(t, rep.Conservation.Balanced)
 }
+
+func frameAt(id int, at sim.Time, data []byte) nic.WireFrame {
+	return nic.WireFrame{ID: uint64(id + 1), At: at, Data: data}
+}

@@ -8,6 +8,16 @@ type BridgeReport struct {
 	MAC   string       `json:"mac"`
 	Ports []PortReport `json:"ports"` // the bridge's own interface first
 	FDB   FDBReport    `json:"fdb"`
+	MDB   int          `json:"mdb,omitempty"` // groups, one for each port that wants them
+	STP   *STPReport   `json:"stp,omitempty"` // of a bridge that has it on
+}
+
+// An STPReport is a bridge's place in the spanning tree at the end.
+type STPReport struct {
+	Root     string `json:"root"` // identifiers, as brctl has them
+	Bridge   string `json:"bridge"`
+	RootPort string `json:"root_port,omitempty"` // "" at the root
+	RootCost uint32 `json:"root_cost"`
 }
 
 // A PortReport is what went through one port, from the bridge's side.
@@ -36,6 +46,13 @@ func (h *Host) bridgeReports() (list []BridgeReport) {
 		r := BridgeReport{
 			Name: c.Name, MAC: c.MAC.String(), Ports: []PortReport{portReport(c.Name, b.PortStats(bridge.Local))},
 			FDB: FDBReport{len(b.Entries(h.Kernel.Now())), st.Created, st.Moved, st.Refused, st.OwnSource, st.Aged},
+		}
+		r.MDB = len(b.MDB(h.Kernel.Now()))
+		if t := b.STP(h.Kernel.Now()); t.STP {
+			r.STP = &STPReport{Root: t.RootID.String(), Bridge: t.BridgeID.String(), RootCost: t.RootPathCost}
+			if t.RootPort != 0 {
+				r.STP.RootPort = b.PortConfig(bridge.Port(t.RootPort)).Name
+			}
 		}
 		for _, p := range b.Ports() {
 			port := portReport(b.PortConfig(p).Name, b.PortStats(p))

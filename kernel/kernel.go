@@ -226,6 +226,9 @@ func (k *Kernel) Check() error {
 		if err := b.br.Check(); err != nil {
 			return err
 		}
+		if err := b.check(); err != nil {
+			return err
+		}
 	}
 	held := map[*skb]bool{} // one of a flooded frame may be in several places
 	note := func(s *skb) {

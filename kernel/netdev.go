@@ -114,6 +114,24 @@ func (k *Kernel) bridgeOf(br *bridge.Bridge) (*netbridge, error) {
 	return nil, errors.New("its bridge was not added")
 }
 
+// check finds a port of the bridge without an interface, or one at which the
+// wrong one stands.
+func (b *netbridge) check() error {
+	n := 0
+	for i, dev := range b.ports {
+		if dev == nil {
+			continue
+		}
+		if n++; dev.br != b || int(dev.port) != i {
+			return fmt.Errorf("kernel: %s stands at port %d of %s and is not there", dev.name, i, b.br.Config().Name)
+		}
+	}
+	if ports := len(b.br.Ports()); ports != n {
+		return fmt.Errorf("kernel: %s has %d ports and %d interfaces: plug them in by the kernel", b.br.Config().Name, ports, n)
+	}
+	return nil
+}
+
 func (b *netbridge) setPort(dev *netdev) {
 	for int(dev.port) >= len(b.ports) {
 		b.ports = append(b.ports, nil)
