@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 
 	"ringside/nic"
-	"ringside/sim"
 )
 
 // Copy is set in the ID of a frame that a link made: the copy of the frame whose ID
@@ -14,20 +13,19 @@ const Copy = 1 << 39
 // duplicate picks the frames that come twice, and keeps the copy of one until it
 // sets off, right behind the first.
 type duplicate struct {
-	p     Prob
-	rnd   *rand.ChaCha8
-	copy  nic.WireFrame
-	began sim.Time
-	has   bool
-	n     uint64
+	p    Prob
+	rnd  *rand.ChaCha8
+	copy nic.WireFrame
+	has  bool
+	n    uint64
 }
 
 // look sees the next frame.
-func (d *duplicate) look(f *nic.WireFrame, began sim.Time) {
+func (d *duplicate) look(f *nic.WireFrame) {
 	if !d.p.hits(d.rnd) {
 		return
 	}
 	d.n++
-	d.copy, d.began, d.has = *f, began, true
+	d.copy, d.has = *f, true
 	d.copy.ID |= Copy
 }

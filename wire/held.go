@@ -6,82 +6,96 @@ import (
 )
 
 // held are frames on a link on which frames can overtake each other, in buffers of
-// their own: a heap by the time they come out, then by the order in which they came
-// in.
+// their own: a 4-ary heap by the time they come out, then by the order in which they
+// came in.
 type held struct {
-	heap []sighted
-	bufs [][]byte
-	idle []int32 // buffers without a frame
-	lent int32   // the buffer of the frame that was taken last, plus one
+	heap  []turn
+	slots []slot
+	idle  []int32 // slots without a frame
+	lent  int32   // the slot of the frame that was taken last, plus one
 }
 
-// A sighted is a frame that is held, its bytes beside it.
-type sighted struct {
-	at    sim.Time
-	seq   uint64
-	began sim.Time
+// A turn is when a frame comes out, and where it is.
+type turn struct {
+	at   sim.Time
+	seq  uint64
+	slot int32
+}
+
+// A slot keeps one frame.
+type slot struct {
 	id    uint64
-	buf   int32
+	began sim.Time
+	data  []byte
 }
 
-func (a *sighted) before(b *sighted) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
+func (a *turn) before(b *turn) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
 
 // put keeps a copy of f.
 func (h *held) put(f *nic.WireFrame, seq uint64, began sim.Time) {
-	var buf int32
+	var i int32
 	if n := len(h.idle); n > 0 {
-		buf, h.idle = h.idle[n-1], h.idle[:n-1]
+		i, h.idle = h.idle[n-1], h.idle[:n-1]
 	} else {
-		buf = int32(len(h.bufs))
-		h.bufs = append(h.bufs, nil)
+		i = int32(len(h.slots))
+		h.slots = append(h.slots, slot{})
 	}
-	h.bufs[buf] = append(h.bufs[buf][:0], f.Data...)
-	h.heap = append(h.heap, sighted{})
-	h.up(len(h.heap)-1, sighted{f.At, seq, began, f.ID, buf})
+	s := &h.slots[i]
+	s.id, s.began, s.data = f.ID, began, append(s.data[:0], f.Data...)
+	h.heap = append(h.heap, turn{})
+	h.up(turn{f.At, seq, i})
 }
 
 // next is the earliest, which take takes.
-func (h *held) next() *sighted { return &h.heap[0] }
+func (h *held) next() *turn { return &h.heap[0] }
 
-// take puts the earliest into f. Its bytes stay good until the next take.
-func (h *held) take(f *nic.WireFrame) {
+// take puts the earliest into f and says when it set off. Its bytes stay good until
+// the next take.
+func (h *held) take(f *nic.WireFrame) (began sim.Time) {
 	if h.lent > 0 {
 		h.idle = append(h.idle, h.lent-1)
 	}
 	first := h.heap[0]
-	*f = nic.WireFrame{ID: first.id, At: first.at, Data: h.bufs[first.buf]}
-	h.lent = first.buf + 1
+	s := &h.slots[first.slot]
+	*f = nic.WireFrame{ID: s.id, At: first.at, Data: s.data}
+	h.lent = first.slot + 1
 	n := len(h.heap) - 1
 	last := h.heap[n]
-	h.heap = h.heap[:n]
-	if n > 0 {
+	if h.heap = h.heap[:n]; n > 0 {
 		h.down(last)
 	}
+	return s.began
 }
 
-func (h *held) up(i int, x sighted) {
-	for i > 0 && x.before(&h.heap[(i-1)/2]) {
-		h.heap[i] = h.heap[(i-1)/2]
-		i = (i - 1) / 2
+// up puts t where there is room at the end.
+func (h *held) up(t turn) {
+	i := len(h.heap) - 1
+	for i > 0 && t.before(&h.heap[(i-1)/4]) {
+		h.heap[i] = h.heap[(i-1)/4]
+		i = (i - 1) / 4
 	}
-	h.heap[i] = x
+	h.heap[i] = t
 }
 
-func (h *held) down(x sighted) {
+// down puts t where there is room at the top.
+func (h *held) down(t turn) {
 	i, n := 0, len(h.heap)
 	for {
-		c := 2*i + 1
-		if c >= n {
+		first := 4*i + 1
+		if first >= n {
 			break
 		}
-		if c+1 < n && h.heap[c+1].before(&h.heap[c]) {
-			c++
+		c := first
+		for j := first + 1; j < min(first+4, n); j++ {
+			if h.heap[j].before(&h.heap[c]) {
+				c = j
+			}
 		}
-		if !h.heap[c].before(&x) {
+		if !h.heap[c].before(&t) {
 			break
 		}
 		h.heap[i] = h.heap[c]
 		i = c
 	}
-	h.heap[i] = x
+	h.heap[i] = t
 }

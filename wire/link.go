@@ -83,15 +83,19 @@ func (l *Link) Receive(f *nic.WireFrame) bool {
 	w := &l.rx
 	for {
 		// What sets off from now on comes out later than what is due by now.
-		if w.holds() && w.held.next().at <= w.now {
+		if w.next() <= w.now {
 			l.release(f)
 			return true
 		}
-		if !w.twin(f) {
+		if !w.begin(f) {
 			if !l.far.Receive(f) {
 				return l.wait(f)
 			}
 			w.enter(f)
+			if w.held != nil {
+				w.stop(f)
+				continue
+			}
 		}
 		if why := w.pass(f); why != NotLost {
 			l.lose(f, why, false)
@@ -105,11 +109,11 @@ func (l *Link) Receive(f *nic.WireFrame) bool {
 // wait is Receive when nothing more is on its way at the far end: what is held comes
 // out when its time has come.
 func (l *Link) wait(f *nic.WireFrame) bool {
-	if !l.rx.holds() {
+	at := l.rx.next()
+	switch {
+	case at == sim.Never:
 		return false
-	}
-	at := l.rx.held.next().at
-	if at <= l.engine.Now() {
+	case at <= l.engine.Now():
 		l.release(f)
 		return true
 	}
@@ -120,7 +124,6 @@ func (l *Link) wait(f *nic.WireFrame) bool {
 // release hands out the earliest frame that is held.
 func (l *Link) release(f *nic.WireFrame) {
 	l.rx.release(f)
-	l.rx.leave(f)
 	if l.arrive.Armed() {
 		l.engine.Disarm(l.arrive)
 	}
@@ -136,20 +139,27 @@ func (l *Link) due(sim.Time) {
 // Transmit takes a frame from the NIC.
 func (l *Link) Transmit(f *nic.WireFrame) {
 	w := &l.tx
-	l.out = *f
-	w.enter(&l.out)
-	l.transmit()
-	if w.twin(&l.out) {
-		l.transmit()
+	sent := *f
+	w.enter(&sent)
+	if w.held != nil {
+		l.drain(w.now)
+	}
+	l.transmit(sent)
+	for w.begin(&sent) {
+		if w.held != nil {
+			l.drain(w.now)
+		}
+		l.transmit(sent)
 	}
 	if w.held != nil {
 		l.rearm()
 	}
 }
 
-// transmit takes the frame in l.out through the link.
-func (l *Link) transmit() {
+// transmit takes a frame through the link.
+func (l *Link) transmit(f nic.WireFrame) {
 	w := &l.tx
+	l.out = f
 	if why := w.pass(&l.out); why != NotLost {
 		l.lose(&l.out, why, true)
 	} else if w.held == nil {
@@ -160,10 +170,8 @@ func (l *Link) transmit() {
 
 // drain hands out what is due at the far end.
 func (l *Link) drain(now sim.Time) {
-	w := &l.tx
-	for w.holds() && w.held.next().at <= now {
-		w.release(&l.out)
-		w.leave(&l.out)
+	for l.tx.next() <= now {
+		l.tx.release(&l.out)
 		l.far.Transmit(&l.out)
 	}
 	l.rearm()
@@ -171,11 +179,7 @@ func (l *Link) drain(now sim.Time) {
 
 // rearm sets the timer for the next frame that is held from the NIC.
 func (l *Link) rearm() {
-	at := sim.Never
-	if l.tx.holds() {
-		at = l.tx.held.next().at
-	}
-	if l.send.At() != at {
+	if at := l.tx.next(); l.send.At() != at {
 		l.engine.Arm(l.send, at)
 	}
 }

@@ -28,7 +28,7 @@ func newRate(r Rate) *rate {
 // pass puts the frame behind those that wait. It comes out with its last bit.
 func (r *rate) pass(f *nic.WireFrame) Reason {
 	size := len(f.Data)
-	for r.queue.n > 0 && r.queue.first().starts <= f.At {
+	for r.queue.n > 0 && r.queue.first().at <= f.At {
 		r.used -= r.queue.first().size
 		r.queue.pop()
 	}
@@ -36,41 +36,11 @@ func (r *rate) pass(f *nic.WireFrame) Reason {
 		if r.frames > 0 && r.queue.n >= r.frames || r.bytes > 0 && r.used+size > r.bytes {
 			return LinkQueue
 		}
-		r.queue.push(waiting{r.free, size})
+		r.queue.push(moment{r.free, size})
 		r.used += size
 	}
 	_, last := r.carry(f.At, size)
 	r.free = min(r.free, far)
 	f.At = min(last, far)
 	return NotLost
-}
-
-// A waiting is a frame in the queue of a rate.
-type waiting struct {
-	starts sim.Time // being sent, and is in the queue no more
-	size   int
-}
-
-// A fifo is a ring that grows.
-type fifo struct {
-	ring []waiting // a power of two of them
-	at   int       // the first
-	n    int
-}
-
-func (q *fifo) first() *waiting { return &q.ring[q.at] }
-
-func (q *fifo) pop() {
-	q.at = (q.at + 1) & (len(q.ring) - 1)
-	q.n--
-}
-
-func (q *fifo) push(w waiting) {
-	if q.n == len(q.ring) {
-		ring := make([]waiting, max(16, 2*q.n))
-		copy(ring[copy(ring, q.ring[q.at:]):], q.ring[:q.at])
-		q.ring, q.at = ring, 0
-	}
-	q.ring[(q.at+q.n)&(len(q.ring)-1)] = w
-	q.n++
 }

@@ -16,6 +16,8 @@ type way struct {
 	corrupt   *corrupt // of the effects, nil if it is not among them
 	limit     *limit   // likewise
 	held      *held    // nil where frames keep their order
+	first     nic.WireFrame
+	waits     bool     // first has entered and met no effect yet
 	now       sim.Time // when the last frame set off: none sets off before it
 	began     sim.Time // when the frame at hand set off
 	last      sim.Time // when the last frame came out
@@ -47,7 +49,7 @@ func newWay(w Way, bps uint64, chance func(effect string) *rand.ChaCha8) way {
 		}
 	}
 	if most > 0 {
-		t.limit = &limit{most: most}
+		t.limit = &limit{most: most, held: t.held}
 		t.effects = append(t.effects, t.limit)
 	}
 	if w.Rate.BPS > 0 {
@@ -59,7 +61,8 @@ func newWay(w Way, bps uint64, chance func(effect string) *rand.ChaCha8) way {
 	return t
 }
 
-// enter takes a frame from outside.
+// enter takes a frame from outside. What is due by then, at w.now, has to be out
+// before the frame meets an effect.
 func (w *way) enter(f *nic.WireFrame) {
 	w.counts.In++
 	if w.line.bps > 0 {
@@ -68,17 +71,25 @@ func (w *way) enter(f *nic.WireFrame) {
 	f.At = max(f.At, w.now)
 	w.now, w.began = f.At, f.At
 	if w.duplicate != nil {
-		w.duplicate.look(f, w.began)
+		w.duplicate.look(f)
 	}
 }
 
-// twin takes the copy of the last frame, if there is one that has not set off.
-func (w *way) twin(f *nic.WireFrame) bool {
-	if w.duplicate == nil || !w.duplicate.has {
+// stop lets a frame that has entered wait for begin.
+func (w *way) stop(f *nic.WireFrame) { w.first, w.waits = *f, true }
+
+// begin takes the next frame that has entered and not met an effect yet: the one that
+// was stopped, then its copy.
+func (w *way) begin(f *nic.WireFrame) bool {
+	switch {
+	case w.waits:
+		*f, w.waits = w.first, false
+	case w.duplicate != nil && w.duplicate.has:
+		*f, w.duplicate.has = w.duplicate.copy, false
+	default:
 		return false
 	}
-	*f, w.began = w.duplicate.copy, w.duplicate.began
-	w.duplicate.has = false
+	w.began = f.At
 	return true
 }
 
@@ -91,7 +102,7 @@ func (w *way) pass(f *nic.WireFrame) Reason {
 		}
 	}
 	if w.limit != nil {
-		w.limit.add(f.At)
+		w.limit.passed(f)
 	}
 	if w.held != nil {
 		w.counts.passed++
@@ -100,18 +111,23 @@ func (w *way) pass(f *nic.WireFrame) Reason {
 	return NotLost
 }
 
-// holds says whether frames are held.
-func (w *way) holds() bool { return w.held != nil && len(w.held.heap) > 0 }
-
-// release takes the earliest frame that is held.
-func (w *way) release(f *nic.WireFrame) {
-	first := w.held.next()
-	w.began = first.began
-	if first.seq < w.newest {
-		w.counts.Reordered++
+// next is when the earliest frame that is held comes out, Never if there is none.
+func (w *way) next() sim.Time {
+	if w.held == nil || len(w.held.heap) == 0 {
+		return sim.Never
 	}
-	w.newest = max(w.newest, first.seq)
-	w.held.take(f)
+	return w.held.next().at
+}
+
+// release hands out the earliest frame that is held.
+func (w *way) release(f *nic.WireFrame) {
+	if seq := w.held.next().seq; seq < w.newest {
+		w.counts.Reordered++
+	} else {
+		w.newest = seq
+	}
+	w.began = w.held.take(f)
+	w.leave(f)
 }
 
 // leave counts a frame that comes out.
@@ -124,6 +140,9 @@ func (w *way) leave(f *nic.WireFrame) {
 // tally is the counts as they are now.
 func (w *way) tally() Counts {
 	c := w.counts
+	if w.waits {
+		c.Held++
+	}
 	if w.duplicate != nil {
 		c.Duplicated = w.duplicate.n
 		if w.duplicate.has {
