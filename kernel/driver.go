@@ -197,7 +197,7 @@ func (d *driver) noteRecycled(c *CPU, done []*skb) {
 		for f := s.nfrags; f >= 0; f-- {
 			block := s.block
 			if f > 0 {
-				block = s.frags[f-1].block
+				block = s.frags.buf[f-1].block
 			}
 			i = (i - 1 + maxFrags*q.size) % q.size
 			if buf := &q.buffers[i]; buf.ready && buf.block == block {
@@ -335,7 +335,7 @@ func (d *driver) post(c *CPU, q *txQueue, s *skb) bool {
 	for i := range need {
 		addr, n := s.addr, len(s.data)
 		if i > 0 {
-			addr, n = s.frags[i-1].addr, len(s.frags[i-1].data)
+			addr, n = s.frags.buf[i-1].addr, len(s.frags.buf[i-1].data)
 		}
 		at := q.nextToUse
 		cmd := uint32(nic.TxIFCS)

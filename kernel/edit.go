@@ -61,10 +61,7 @@ func (k *Kernel) edited(s *skb, cp *bridge.Copy) *skb {
 		return s
 	}
 	t := k.share(s, from)
-	if t.head == nil {
-		t.head = new([headRoom]byte)
-	}
-	t.data, t.headed = t.head[:copy(t.head[:], h)], true
+	t.setHead(h)
 	t.length += int32(len(h))
 	k.release(s)
 	return t
@@ -102,23 +99,28 @@ func (k *Kernel) share(s *skb, from int) *skb {
 		t.addFrag(frag{s.data[from:], s.addr + mem.Addr(from), s.block})
 	}
 	for i := range s.nfrags {
-		k.mem.Hold(s.frags[i].block)
-		t.addFrag(s.frags[i])
+		k.mem.Hold(s.frags.buf[i].block)
+		t.addFrag(s.frags.buf[i])
 	}
 	s.cloned, t.cloned = true, true
 	return t
 }
 
+// setHead gives s a head that lies in no block.
+func (s *skb) setHead(head []byte) {
+	if s.frags == nil {
+		s.frags = new(further)
+	}
+	s.data, s.headed = s.frags.head[:copy(s.frags.head[:], head)], true
+}
+
 // clone is an sk_buff of its own with the bytes of s, which it shares.
 func (k *Kernel) clone(s *skb) *skb {
 	t := k.share(s, len(s.data))
-	t.data, t.addr, t.headed = s.data, s.addr, s.headed
+	t.data, t.addr = s.data, s.addr
 	t.length += int32(len(s.data))
 	if s.headed {
-		if t.head == nil {
-			t.head = new([headRoom]byte)
-		}
-		t.data = t.head[:copy(t.head[:], s.data)]
+		t.setHead(s.data)
 	}
 	return t
 }
@@ -133,18 +135,18 @@ func (k *Kernel) settle(s *skb, pull int) bool {
 	}
 	n := len(s.data)
 	if s.nfrags > 0 {
-		n = min(pull, n+len(s.frags[0].data))
+		n = min(pull, n+len(s.frags.buf[0].data))
 	}
 	data := k.mem.Bytes(block, max(n, len(s.data)))
 	copy(data, s.data)
 	if more := len(data) - len(s.data); more > 0 {
-		f := &s.frags[0]
+		f := &s.frags.buf[0]
 		copy(data[len(s.data):], f.data[:more])
 		f.data, f.addr = f.data[more:], f.addr+mem.Addr(more)
 		if len(f.data) == 0 {
 			k.mem.Release(f.block)
 			s.nfrags--
-			copy(s.frags[:], s.frags[1:s.nfrags+1])
+			copy(s.frags.buf[:], s.frags.buf[1:s.nfrags+1])
 		}
 	}
 	k.mem.Release(s.block)

@@ -18,7 +18,7 @@ import (
 func bytesOf(s *skb) []byte {
 	b := bytes.Clone(s.data)
 	for i := range s.nfrags {
-		b = append(b, s.frags[i].data...)
+		b = append(b, s.frags.buf[i].data...)
 	}
 	return b
 }
@@ -38,7 +38,7 @@ func (b *bare) make(frame []byte, room bool) *skb {
 	require.NoError(b.t, err)
 	n := copy(s.data, frame)
 	for i := range s.nfrags {
-		n += copy(s.frags[i].data, frame[n:])
+		n += copy(s.frags.buf[i].data, frame[n:])
 	}
 	return s
 }
@@ -125,7 +125,7 @@ func TestASettledFrameLiesWhereItsAddressesSay(t *testing.T) {
 		require.True(t, e.headed)
 		require.True(t, b.settle(e, pull))
 		require.True(t, bytes.Equal(b.mem.Bytes(e.addr, len(e.data)), e.data))
-		for _, f := range e.frags[:e.nfrags] {
+		for _, f := range e.frags.buf[:e.nfrags] {
 			require.True(t, bytes.Equal(b.mem.Bytes(f.addr, len(f.data)), f.data))
 		}
 		want := bridge.Copy{Tag: 0x81000005}.Apply(nil, frame)

@@ -152,7 +152,7 @@ type hostLink struct {
 func (l *hostLink) deliver(s *skb) {
 	payload := buffer.MakeWithData(s.data)
 	for i := range s.nfrags {
-		frag := buffer.MakeWithData(s.frags[i].data)
+		frag := buffer.MakeWithData(s.frags.buf[i].data)
 		payload.Merge(&frag)
 	}
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: payload})
@@ -194,7 +194,7 @@ func (l *hostLink) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) 
 				m := copy(into, part)
 				part, into = part[m:], into[m:]
 				if len(into) == 0 && next < s.nfrags {
-					into = s.frags[next].data
+					into = s.frags.buf[next].data
 					next++
 				}
 			}

@@ -83,7 +83,7 @@ func (b *netbridge) make(c *CPU, frame []byte) *skb {
 	}
 	n := copy(s.data, frame)
 	for i := range s.nfrags {
-		n += copy(s.frags[i].data, frame[n:])
+		n += copy(s.frags.buf[i].data, frame[n:])
 	}
 	s.id, s.arrived, s.queue = k.newID(), c.clock.Now(), -1
 	c.one(step, s)

@@ -31,10 +31,9 @@ type skb struct {
 	putBy   int32 // CPU that put it on a tap's ring
 	queue   int32 // receive queue, -1 for frames that begin here
 	nfrags  int32
-	marks                   // none of them is on most frames
-	frags   *[maxFrags]frag // nil until a frame needs it
-	next    *skb            // free list
-	head    *[headRoom]byte // likewise; where data lies if headed
+	marks            // none of them is on most frames
+	frags   *further // nil until a frame needs it
+	next    *skb     // free list
 }
 
 // marks are what few frames have.
@@ -42,6 +41,12 @@ type marks struct {
 	headed bool   // data is the frame's own head, which lies in no block: see edited
 	cloned bool   // another skb shares the blocks
 	hops   uint16 // patches that it came over
+}
+
+// further is what few frames need: more buffers, and a head that lies in none.
+type further struct {
+	buf  [maxFrags]frag
+	head [headRoom]byte
 }
 
 // A frag is a further buffer of a frame.
@@ -100,7 +105,7 @@ func (s *skb) shared() {
 }
 
 func (k *Kernel) releaseFrags(s *skb) {
-	for _, f := range s.frags[:s.nfrags] {
+	for _, f := range s.frags.buf[:s.nfrags] {
 		k.mem.Release(f.block)
 	}
 }
@@ -109,9 +114,9 @@ func (k *Kernel) releaseFrags(s *skb) {
 // buffers than an skb can hold (RLPML), so one too many is a bug and panics.
 func (s *skb) addFrag(f frag) {
 	if s.frags == nil {
-		s.frags = new([maxFrags]frag)
+		s.frags = new(further)
 	}
-	s.frags[s.nfrags] = f
+	s.frags.buf[s.nfrags] = f
 	s.nfrags++
 	s.length += int32(len(f.data))
 }
@@ -127,7 +132,7 @@ func (s *skb) fate() uint64 {
 }
 
 func (s *skb) hashFrags(h uint64) uint64 {
-	for _, f := range s.frags[:s.nfrags] {
+	for _, f := range s.frags.buf[:s.nfrags] {
 		h = h*31 + trace.Bytes(f.data)
 	}
 	return h

@@ -96,7 +96,7 @@ func (k *Kernel) show(c *CPU, s *skb, what sight) {
 		Len: int(s.length), Data: s.data,
 	}
 	for i := range s.nfrags {
-		f.Frags = append(f.Frags, s.frags[i].data)
+		f.Frags = append(f.Frags, s.frags.buf[i].data)
 	}
 	k.sink.Frame(&f)
 }
