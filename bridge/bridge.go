@@ -91,7 +91,12 @@ func (b *Bridge) Config() Config { return b.cfg }
 // Stats is what happened to the table so far.
 func (b *Bridge) Stats() Stats { return b.stats }
 
-const headerLen = 14
+const (
+	headerLen = 14
+	// taggedLen is a header with a whole tag: one that has not two bytes behind the
+	// EtherType that follows it is dropped, as skb_vlan_untag does.
+	taggedLen = headerLen + tagLen + 2
+)
 
 // Handle decides about a frame that comes in by the port in at the time now.
 // Frame is the frame with its tags, from its destination on, or the first buffer
@@ -107,7 +112,7 @@ const headerLen = 14
 // settle. Every other frame goes the whole way; see decide.
 func (b *Bridge) Handle(in Port, frame []byte, now sim.Time) Verdict {
 	n := uint(uint32(in))
-	if n >= uint(len(b.ports)) || len(frame) < headerLen {
+	if n >= uint(len(b.ports)) || len(frame) < taggedLen {
 		return b.decide(in, frame, now)
 	}
 	p := &b.ports[n]

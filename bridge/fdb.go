@@ -99,9 +99,39 @@ func (b *Bridge) learns(p Port) bool {
 	return s == stp.Learning || s == stp.Forwarding
 }
 
-// enter is fdb_add_entry, and br_fdb_external_learn_add, for one VLAN.
+// enter is fdb_add_entry, and br_fdb_external_learn_add, for one VLAN. An entry that
+// is what it is to be already does not become younger by it.
 func (b *Bridge) enter(e Entry) error {
-	key, w := e.MAC.addr().in(e.VLAN), e.Port.with(byUser)
+	key, w := e.MAC.addr().in(e.VLAN), e.what()
+	l, i := b.fdb.find(key)
+	switch {
+	case l == nil:
+		if !b.fdb.insert(key, w, b.now) {
+			return ErrFull
+		}
+		l, i = b.fdb.find(key)
+	default:
+		old := l.what[i]
+		w |= old & e.keeps()
+		changed := w != old&^learned|byUser || b.entry(l, i, b.now).Stale
+		b.fdb.rewrite(l, i, w)
+		if changed || e.ExternLearned {
+			l.updated[i] = b.now
+		}
+		if !changed {
+			return nil
+		}
+	}
+	if w&(static|extern) == 0 {
+		b.expect(b.now)
+	}
+	b.notifyFDB(l, i, false)
+	return nil
+}
+
+// what is the port and the flags that e asks for.
+func (e Entry) what() what {
+	w := e.Port.with(byUser)
 	switch {
 	case e.ExternLearned && e.Port != Local:
 		w |= extern
@@ -115,24 +145,16 @@ func (b *Bridge) enter(e Entry) error {
 	if e.Sticky {
 		w |= sticky
 	}
-	l, i := b.fdb.find(key)
-	switch {
-	case l == nil:
-		if !b.fdb.insert(key, w, b.now) {
-			return ErrFull
-		}
-		l, i = b.fdb.find(key)
-	case l.what[i] == w:
-		return nil
-	default:
-		b.fdb.rewrite(l, i, w)
-		l.updated[i] = b.now
+	return w
+}
+
+// keeps is the flags that an entry has on when e takes its place: a control plane does
+// not ask what it was, and people do not ask who else knows it.
+func (e Entry) keeps() what {
+	if e.ExternLearned {
+		return local | static | sticky
 	}
-	if w&(static|extern) == 0 {
-		b.expect(b.now)
-	}
-	b.notifyFDB(l, i, false)
-	return nil
+	return extern
 }
 
 // addLocal enters an interface's own address in a VLAN. One that is local already

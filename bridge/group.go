@@ -10,7 +10,13 @@ import (
 
 // beginSnooping makes the multicast database, with the bridge's interface up.
 func (b *Bridge) beginSnooping() (err error) {
-	if b.snooper, err = snoop.New(b.cfg.Multicast, b.cfg.addrs()); err != nil {
+	cfg := b.cfg.Multicast
+	cfg.Querier = false
+	if b.snooper, err = snoop.New(cfg, b.cfg.addrs()); err != nil {
+		return err
+	}
+	// A new querier waits for its first answers before it holds anything back.
+	if err = b.snooper.SetConfig(b.cfg.Multicast, 0); err != nil {
 		return err
 	}
 	b.snooper.SetSnooping(!b.cfg.NoSnooping, 0)

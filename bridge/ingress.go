@@ -60,7 +60,7 @@ func (b *Bridge) decide(in Port, frame []byte, now sim.Time) Verdict {
 
 // receive is br_handle_frame, for a frame that came in by a port.
 func (b *Bridge) receive(f *pass) Verdict {
-	if tpid, _ := tag(f.frame); tpid != 0 && len(f.frame) < headerLen+tagLen+2 {
+	if tpid, _ := tag(f.frame); tpid != 0 && len(f.frame) < taggedLen {
 		b.say("skb_vlan_untag", "the tag and what follows it are not whole")
 		return f.drop(cost.HdrTrunc)
 	}
@@ -155,7 +155,7 @@ func (b *Bridge) finish(f *pass) Verdict {
 
 // transmit is br_dev_xmit, for a frame that the host's own stack sends.
 func (b *Bridge) transmit(f *pass) Verdict {
-	if tpid, _ := tag(f.frame); b.cfg.VLANFiltering && tpid == b.cfg.VLANProtocol && len(f.frame) < headerLen+tagLen+2 {
+	if tpid, _ := tag(f.frame); b.cfg.VLANFiltering && tpid == b.cfg.VLANProtocol && len(f.frame) < taggedLen {
 		b.say("skb_vlan_untag", "the tag and what follows it are not whole")
 		return f.drop(cost.HdrTrunc)
 	}

@@ -1,0 +1,45 @@
+package bridge_test
+
+import (
+	"testing"
+
+	"ringside/bridge"
+)
+
+// Where the bridge and the reference once differed, one row for each.
+func TestDifferences(t *testing.T) {
+	three := make([]bridge.PortConfig, 3)
+	run(t, []scenario{
+		{name: "half a tag is dropped between known stations, too", cfg: bridge.Config{}, ports: three, steps: []step{
+			sends(1, data(host(2), host(1)), "2 3"),
+			sends(2, data(host(1), host(2)), "1"),
+			sends(1, ethernet(host(2), host(1), 0x88a8), ""),
+			sends(1, ethernet(host(2), host(1), 0x8100, 0, 1, 8, 0, 0), ""),
+			sends(1, ethernet(host(2), host(1), 0x8100, 0, 1, 8, 0, 0, 0), "2"),
+		}},
+		{name: "a new querier floods until hosts have had time to answer", cfg: querier, ports: three, steps: []step{
+			after(9 * second),
+			sends(1, udp4(1, "239.1.1.1"), "2 3 up"),
+			after(2 * second),
+			sends(1, udp4(1, "239.1.1.1"), ""),
+		}},
+		{name: "extern_learn leaves a local address local", cfg: bridge.Config{MAC: bridgeMAC}, ports: three, steps: []step{
+			add(bridge.Entry{MAC: bridgeMAC, Port: 1, ExternLearned: true}),
+			entry(bridgeMAC, 0, "local", func(e bridge.Entry) bool { return e.Kind == bridge.Permanent && e.ExternLearned }),
+			sends(2, data(bridgeMAC, host(2)), "up"),
+		}},
+		{name: "an entry of a control plane stays its own when it is set by hand", cfg: bridge.Config{Ageing: ageing}, ports: three, steps: []step{
+			add(bridge.Entry{MAC: host(1), Port: 1, ExternLearned: true}),
+			add(bridge.Entry{MAC: host(1), Port: 2}),
+			after(ageing + second),
+			on(host(1), 0, 2),
+		}},
+		{name: "setting what is there already makes it no younger", cfg: bridge.Config{Ageing: ageing}, ports: three, steps: []step{
+			add(bridge.Entry{MAC: host(1), Port: 1}),
+			after(ageing - second),
+			add(bridge.Entry{MAC: host(1), Port: 1}),
+			after(2 * second),
+			unknown(host(1), 0),
+		}},
+	})
+}
