@@ -41,6 +41,8 @@ var walls = []wall{
 	{"bridge/snoop", "ours", "sim", "who is in which group is a matter of messages and their times: it knows no other part of the bridge"},
 	{"bridge/neigh", "ours", "", "who answers for whom is a matter of one frame and a table: it needs nothing of ours"},
 	{"bridge/stp", "ours", "sim", "the spanning tree knows BPDUs, port numbers and time: the bridge calls it and it calls nobody"},
+	{"bridge/reference", "ours", "bridge bridge/snoop bridge/stp cost sim", "an oracle shares the words of questions and answers with what it checks, and nothing else"},
+	{"ours", "bridge/reference", "", "the reference is for tests"},
 	{"syscall", "ours", "cost mem sim", "the border moves bytes between two memories: what lies behind a descriptor is the kernel's, and it calls it through an interface of its own"},
 
 	{"kernel", "ours", "bridge cost internal/histogram mem nic sim syscall trace", "the kernel drives the device and the bridge"},
