@@ -91,7 +91,7 @@ func unknownObject(c *cobra.Command, name string) error {
 func (l *look) object(name, short, example string, show func(w io.Writer, list []*iproute.Bridge) error) *cobra.Command {
 	c := &cobra.Command{
 		Use: name + " [show] CAPTURE… [flags]", Short: short, Example: example,
-		Long: fmt.Sprintf("%s, as bridge %s show prints it, when the capture has been played.", short, name),
+		Long: fmt.Sprintf("%s, as bridge %s show prints it,\nwhen the capture has been played.", short, name),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 && (args[0] == "show" || args[0] == "list") {
 				args = args[1:]
@@ -237,7 +237,7 @@ func fdbCommand() *cobra.Command {
 	c := l.object("fdb", "The forwarding database",
 		`  ringside bridge fdb show testdata/mix.pcap
   ringside bridge fdb show testdata/mix.pcap --dev tap0 --json
-  ringside bridge fdb show testdata/vlan.pcap --config testdata/labs/trunk.yaml --vlan 10`,
+  ringside bridge fdb testdata/vlan.pcap --config testdata/labs/trunk.yaml --vlan 10`,
 		func(w io.Writer, list []*iproute.Bridge) error {
 			return rows(l, w, list, func(b *iproute.Bridge) []iproute.FDB { return b.FDBs(l.show) }, iproute.WriteFDB)
 		})

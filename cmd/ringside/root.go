@@ -108,7 +108,7 @@ It needs no root and no hardware, and the same seed gives the same bytes.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(replayCommand(), traceCommand(), bridgeCommand(), bookCommand(), versionCommand())
+	root.AddCommand(replayCommand(), traceCommand(), bridgeCommand(), explainCommand(), bookCommand(), versionCommand())
 	for _, verb := range extraVerbs {
 		root.AddCommand(verb())
 	}

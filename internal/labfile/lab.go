@@ -173,7 +173,7 @@ func (l *lab) readNICs(f field) {
 		n := &l.cfg.NICs[len(l.cfg.NICs)-1]
 		link := &linkAt{field: f, name: f.name, port: &n.Port}
 		l.mapping(f, "what the NIC is, as {bridge: br0, queues: 4}", append(l.link(link, &n.Bridge, &n.MTU, &n.MirrorIn, &n.MirrorOut),
-			known{"link", func(f field) { l.speed(f, &n.LinkBPS) }},
+			known{"link", func(f field) { l.wire(f, n) }},
 			known{"queues", whole(l.reader, &n.Queues, 1, 16)},
 			known{"ring", func(f field) { l.ring(f, &n.Ring) }},
 			known{"itr", func(f field) { l.itr(f, n) }},
@@ -206,12 +206,18 @@ func (l *lab) link(at *linkAt, bridge *string, mtu *int, in, out *string) []know
 	}
 }
 
-var speeds = []string{"1G", "10G", "25G", "40G", "100G"}
-
-func (l *lab) speed(f field, into *uint64) {
-	if i, ok := l.word(f, speeds...); ok {
-		*into = []uint64{1e9, 10e9, 25e9, 40e9, 100e9}[i]
+// wire reads a link as --link does: its speed, and what happens to frames on it.
+func (l *lab) wire(f field, n *ringside.NIC) {
+	s, ok := l.text(f)
+	if !ok {
+		return
 	}
+	bps, spec, err := ringside.ParseLink(s)
+	if err != nil {
+		l.wrong(f, "%v", err)
+		return
+	}
+	n.LinkBPS, n.Link = bps, spec
 }
 
 func (l *lab) ring(f field, into *int) {

@@ -94,7 +94,7 @@ func TestEveryFlagOfAPortIsRead(t *testing.T) {
 nics:
   eth0: {port: {cost: 4}}
   eth1:
-    link: 25G
+    link: 25G loss 1%
     queues: 4
     ring: 512
     itr: off
@@ -123,8 +123,10 @@ nics:
       vlan: 7
 `).Config
 	require.Len(t, c.NICs, 2)
+	_, loss, err := ringside.ParseLink("loss 1%")
+	require.NoError(t, err)
 	assert.Equal(t, ringside.NIC{
-		Name: "eth1", LinkBPS: 25e9, Queues: 4, Ring: 512, ITR: ringside.NoITR, DropEn: true, MTU: 1500, MirrorIn: "eth0", MirrorOut: "eth0",
+		Name: "eth1", LinkBPS: 25e9, Link: loss, Queues: 4, Ring: 512, ITR: ringside.NoITR, DropEn: true, MTU: 1500, MirrorIn: "eth0", MirrorOut: "eth0",
 		Port: bridge.PortConfig{
 			NoLearning: true, NoFlood: true, NoMcastFlood: true, NoBcastFlood: true, Hairpin: true, Isolated: true, Locked: true,
 			Guard: true, RootBlock: true, FastLeave: true, McastToUnicast: true, McastRouter: snoop.RouterTemp, McastMaxGroups: 7,
@@ -236,7 +238,7 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 		{head + "bridges: {none: {}}\n", `bridges.none: the name "none" stands for no bridge: choose another`},
 		{head + "bridges: {br0: {}}\nnics: {br0: {}}\n", `lab.yaml:3:8: nics.br0: the name "br0" is taken on line 2: choose another`},
 		{head + "nics: {eth0: {bridge: br7}}\n", `lab.yaml:2:23: nics.eth0.bridge: there is no bridge "br7": did you mean "br0"?`},
-		{head + "nics: {eth0: {link: 5G}}\n", `nics.eth0.link: "5G" is not one: give 1G, 10G, 25G, 40G, 100G`},
+		{head + "nics: {eth0: {link: 5G}}\n", `nics.eth0.link: link "5G": the speeds are 1G, 10G, 25G, 40G and 100G`},
 		{head + "nics: {eth0: {ring: 100}}\n", `nics.eth0.ring: 100: give a multiple of 8`},
 		{head + "nics: {eth0: {itr: 1.5us}}\n", `nics.eth0.itr: 1.5us: give whole microseconds, or off`},
 		{head + "nics: {eth0: {mirror_in: eth0}}\n", `nics.eth0.mirror_in: there is no interface "eth0": there is none`},
