@@ -157,6 +157,53 @@ func BenchmarkFlood(b *testing.B) {
 	}
 }
 
+// BenchmarkVLAN is a tagged and an untagged frame between known stations, and floods
+// in a VLAN that all ports have, with filtering on.
+func BenchmarkVLAN(b *testing.B) {
+	for _, ports := range []int{2, 1024} {
+		br, err := New(Config{VLANFiltering: true})
+		must(b, err)
+		for range ports {
+			mustAdd(b, br, PortConfig{VLANs: []VLAN{{VID: 7}}})
+		}
+		br.Handle(2, plain(all, bob), 0)
+		br.Handle(2, tagged(7, all, bob), 0)
+		for _, c := range []struct {
+			name  string
+			frame []byte
+		}{
+			{"untagged", plain(bob, alice)}, {"tagged", tagged(7, bob, alice)}, {"flood", tagged(7, all, alice)},
+		} {
+			b.Run(fmt.Sprintf("%s/ports=%d", c.name, ports), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					br.Handle(1, c.frame, 0)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkMulticast is a frame to a group with one member, and one to a group that
+// nobody is in.
+func BenchmarkMulticast(b *testing.B) {
+	br := benchBridge(b, 0, 64)
+	br.Handle(4, igmpFrame(1, 0, carol), 0)
+	br.Tick(20 * sim.Second)
+	br.Handle(2, report(1, bob), 20*sim.Second)
+	for x, name := range []string{1: "member", 2: "nobody"} {
+		frame := igmpFrame(2, byte(x), alice)
+		if name != "" {
+			b.Run(name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					br.Handle(1, frame, 20*sim.Second)
+				}
+			})
+		}
+	}
+}
+
 // BenchmarkAge is a walk over a million entries that takes none of them out.
 func BenchmarkAge(b *testing.B) {
 	br := benchBridge(b, 1000000, 2)

@@ -707,6 +707,26 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			age(b, at)
 		}},
 	}
+	office, err := New(Config{MAC: own, VLANFiltering: true, VLANStats: true})
+	must(t, err)
+	for range 100 {
+		mustAdd(t, office, PortConfig{VLANs: []VLAN{{VID: 7}}})
+	}
+	group, ask, tag := igmpFrame(2, 1, alice), igmpFrame(1, 0, carol), tagged(7, all, alice)
+	b.Handle(4, ask, 0)
+	b.Tick(20 * sim.Second)
+	b.Handle(5, report(1, bob), 20*sim.Second)
+	untagged, untaggedOne := plain(all, alice), plain(bob, alice)
+	office.Handle(2, plain(all, bob), 0)
+	frames = append(frames, []struct {
+		name string
+		send func(now sim.Time)
+	}{
+		{"to a known group", func(sim.Time) { b.Handle(1, group, 20*sim.Second) }},
+		{"a tagged flood", func(now sim.Time) { office.Handle(1, tag, now) }},
+		{"an untagged flood with VLANs", func(now sim.Time) { office.Handle(1, untagged, now) }},
+		{"unicast with VLANs", func(now sim.Time) { office.Handle(1, untaggedOne, now) }},
+	}...)
 	now := sim.Time(0)
 	for _, f := range frames {
 		if n := testing.AllocsPerRun(1000, func() { now++; f.send(now) }); n != 0 {

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 
 	"ringside/bridge/stp"
 	"ringside/sim"
@@ -34,7 +35,7 @@ func (b *Bridge) setState(n Port, s stp.State) {
 	p.state = s
 	b.settle(n)
 	b.snoopState(n, s)
-	if was != s && b.cfg.Notify != nil {
+	if was != s && b.cfg.Notify != nil && !slices.Contains(b.changed, n) {
 		b.changed = append(b.changed, n) // the tree that says so cannot be asked now
 	}
 }

@@ -102,6 +102,7 @@ func igmpReport(kind, x byte) []byte {
 	body := []byte{0x16, 0, 0, 0, 224, 1, 2, x}
 	if kind == 1 {
 		body = []byte{0x11, 100, 0, 0, 0, 0, 0, 0}
+		copy(ip[16:], []byte{224, 0, 0, 1})
 	}
 	if kind == 2 {
 		ip[9] = 17
