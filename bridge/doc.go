@@ -1,29 +1,62 @@
 // Package bridge decides where a frame goes, as the Linux bridge does. It knows
 // frames and port numbers, nothing else: it moves no bytes, has no clock, and
-// charges nothing. Handle is a function of the bridge's state, a frame's header
-// and the time; whoever calls it delivers the frame and pays for the work, which
-// the Verdict tells.
+// charges nothing. Handle is a function of the bridge's state, a frame and the
+// time; whoever calls it delivers the copies and pays for the work, which the
+// Verdict tells.
 //
-// # A frame's life
+// # The way of a frame
 //
-// Beside each step stands the function of the real path that does it.
+// Beside each step stands the function of the real path that does it, and the file
+// where it is done here. Explain tells the same for one frame, check by check.
 //
-//  1. A frame without a whole Ethernet header is dropped.
-//  2. A source address that is zero or a group is dropped (br_handle_frame).
-//  3. The reserved group addresses 01:80:c2:00:00:00 to :0f are not forwarded
-//     but for those that Config.GroupFwdMask names: :01 is dropped, the others
-//     go to the port's own stack, which is PassPort; their source is learned.
-//     :00 is forwarded as any group address is, since there is no spanning tree.
-//  4. The source is learned on the port the frame came in by (br_fdb_update):
-//     created, refreshed, or moved at once when it was known elsewhere.
-//  5. Broadcast and multicast go to all other ports and up to the bridge's own
-//     interface (br_flood, br_pass_frame_up).
-//  6. A unicast destination is looked up (br_fdb_find_rcu). A local one goes up
-//     only; a known one to its port (br_forward), unless that is the port the
-//     frame came from; an unknown one to all other ports, and not up.
+//	A frame that comes in by a port (ingress.go):
 //
-// A frame that the host itself sends comes in by the port Local (br_dev_xmit):
-// steps 2 to 4 do not apply to it, and it never goes up again.
+//	 1 skb_vlan_untag           a tag, and what follows it, has to be whole
+//	 2 br_handle_frame          a source that is zero or a group is dropped
+//	 3                          01:80:c2:00:00:01 is dropped; the other reserved
+//	                            addresses go to the port's own stack, PassPort, but
+//	                            for those that a group_fwd_mask names, and :00 while
+//	                            the spanning tree is off; the source is learned
+//	                            (br_handle_local_finish)
+//	   br_stp_rcv               there the spanning tree takes its BPDUs (spanning.go)
+//	 4 br_handle_frame          a port that is neither forwarding nor learning takes
+//	                            nothing else
+//	 5 br_allowed_ingress       the frame's VLAN, by its tag or the port's PVID, is
+//	                            one of the port (vlan.go)
+//	 6 br_handle_frame_finish   a locked port has to know the source
+//	 7 br_fdb_update            the source is learned: created, refreshed, or moved at
+//	                            once when it was known elsewhere (learn.go)
+//	 8 br_multicast_rcv         a membership message is learned from (group.go)
+//	 9 br_handle_frame_finish   a port that is learning goes no further
+//	10 br_do_suppress_arp, _nd  a question for a neighbour is answered, or kept from
+//	                            some ports (suppress.go)
+//
+//	A frame of the host itself, which comes in by the port Local (br_dev_xmit), does
+//	steps 5, 10 and 8. It is not learned from, and never goes up again.
+//
+//	Then, for both (egress.go):
+//
+//	11 br_fdb_find_rcu          a local address goes up alone, a known station to its
+//	                            port (br_forward) or to the backup of that
+//	   br_mdb_entry_skb_get     a group goes to its members and to routers
+//	                            (br_multicast_flood, group.go)
+//	   br_flood                 broadcasts, and what is not known, go to every port
+//	                            that has the flag for it; all but unicast goes up
+//	12 should_deliver           for each port: not back but by a hairpin, only if it
+//	                            forwards, is in the VLAN, and not from isolated to
+//	                            isolated
+//	13 br_handle_vlan           the copy's tag: kept, taken off, put on
+//	14 br_pass_frame_up         the bridge's own interface, if it is in the VLAN
+//
+// Most frames do none of this one by one: see Handle for the short way.
+//
+// # Beside the table
+//
+// The spanning tree (package stp), multicast snooping (snoop) and the suppression of
+// questions for neighbours (neigh) are machines of their own. What they want to send
+// is in Sent, and Verdict.Work or Ticked says that there is something. Due says when
+// Tick has to be called. What is configured takes effect at the time of the last
+// Tick or Handle.
 //
 // # What a verdict costs
 //
@@ -33,12 +66,15 @@
 //	BrHandleFrameFinish  v.Work has Finished
 //	BrFdbUpdate          v.Work.Learned() is Refreshed, OwnAddress or Refused
 //	BrFdbCreate          v.Work.Learned() is Created or Moved
-//	BrFdbFind            v.Work has Looked
+//	BrFdbFind            v.Work has Looked, and once more if it has Looked2
 //	BrFlood              v.Work has Flooded
 //	DeliverClone         v.Clones() times
 //	BrForward            once if the last of v.Out is not Local
 //	BrPassFrameUp        v.Work has PassedUp
 //	BrFdbCleanup         every entry that Tick walked over
+//
+// VLANIngress, VLANEgress (for each of v.Out), Snooped, MDBLooked and Suppressed are
+// steps of their own where a bill has them.
 //
 // # What a wire can do to it
 //
@@ -47,18 +83,26 @@
 // knows Config.Seed it can choose addresses that collide: a lookup then reads at
 // most 4 KiB, an address that finds no room within that reach is not learned,
 // and the table takes at most 86 bytes for each entry that it held at its fullest.
+// Groups are bounded by snooping's HashMax and PortConfig.McastMaxGroups. A station
+// that jumps from port to port is told by Flaps.
 //
 // # Where it is not Linux
 //
 //   - Time is not rounded to jiffies.
-//   - An empty table is not walked: Due is sim.Never, until
-//     there is a station to wait for. Linux walks it every 300 s.
+//   - An empty table is not walked: Due is sim.Never, until there is a station to
+//     wait for. Linux walks it every 300 s.
 //   - Learned entries have a bound from the start, Config.MaxLearned; Linux's
 //     fdb_max_learned is off unless set.
 //   - Ports are flooded in ascending order of their numbers, Linux goes from the
-//     one added last to the first; and there may be 65,535 of them, not 1,023.
-//   - RS_SAME_PORT is our name for a reason that Linux does not tell.
-//   - There are no VLANs, no spanning tree, no IGMP or MLD snooping and no port
-//     flags but learning: a bridge as with vlan_filtering, stp_state and
-//     mcast_snooping set to 0.
+//     one added last to the first; and there may be 65,535 of them, not 1,023,
+//     though a spanning tree has no more than that.
+//   - Reasons with RS_ in front are ours where Linux frees a frame without one. A
+//     frame whose tag is not whole is HDR_TRUNC.
+//   - Snooping begins a port's queries anew when the state of that port changes;
+//     Linux does so for all ports at each such moment.
+//   - The bridge's own interface is up, and its address does not follow those of its
+//     ports.
+//   - There is no netfilter, no switchdev, no MRP, no CFM, no MSTP (mst_enabled), no
+//     snooping by VLAN (mcast_vlan_snooping), no VLAN tunnel, no proxy_arp, no
+//     fdb_local_vlan_0 and no backup_nhid.
 package bridge

@@ -50,7 +50,7 @@ func (b *Bridge) route(f *pass, kind packetKind) Verdict {
 	}
 	if w&local != 0 && f.in != Local {
 		f.up = true
-		return b.deliver(f, b.scratch[:0], Up, whyNoVLAN)
+		return b.deliver(f, b.scratch[:0], Up, cost.RSVLANFiltered)
 	}
 	return b.forward(f, w.port())
 }
@@ -88,7 +88,7 @@ func (b *Bridge) mayLeave(f *pass, q Port) (c Copy, why cost.DropReason) {
 	case f.filtered:
 		v := b.vlans[q].find(f.vid)
 		if v == nil || v.state != stp.Forwarding {
-			why = whyNoVLAN
+			why = cost.RSVLANFiltered
 			break
 		}
 		if to.flags&f.p.flags&isolated == 0 {

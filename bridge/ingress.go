@@ -124,7 +124,7 @@ func (b *Bridge) reserved(f *pass) Verdict {
 func (b *Bridge) finish(f *pass) Verdict {
 	f.work |= Finished
 	if !b.admit(f) {
-		return f.drop(whyNoVLAN)
+		return f.drop(cost.RSVLANFiltered)
 	}
 	if f.p.flags&locked != 0 && !b.unlock(f) {
 		return f.drop(cost.RSPortLocked)
@@ -160,7 +160,7 @@ func (b *Bridge) transmit(f *pass) Verdict {
 		return f.drop(cost.HdrTrunc)
 	}
 	if !b.admit(f) {
-		return f.drop(whyNoVLAN)
+		return f.drop(cost.RSVLANFiltered)
 	}
 	b.suppress(f)
 	kind := f.kind()

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"ringside/bridge/stp"
-	"ringside/cost"
 )
 
 // The tag protocol identifiers of VLAN tags.
@@ -84,14 +83,19 @@ func (g *vlanGroup) place(vid uint16) (int, bool) {
 
 // find is the VLAN, or nil.
 func (g *vlanGroup) find(vid uint16) *vlan {
-	if len(g.list) == 1 {
-		if v := g.list[0]; v.vid == vid {
+	low, n := 0, len(g.list)
+	for n > 0 {
+		half := n / 2
+		v := g.list[low+half]
+		if v.vid == vid {
 			return v
 		}
-		return nil
-	}
-	if i, ok := g.place(vid); ok {
-		return g.list[i]
+		if v.vid < vid {
+			low += half + 1
+			n -= half + 1
+		} else {
+			n = half
+		}
 	}
 	return nil
 }
@@ -349,6 +353,3 @@ func (b *Bridge) learnVLAN(f *pass) (vid uint16, ok bool) {
 	}
 	return vid, g.find(vid) != nil
 }
-
-// whyNoVLAN is the reason of a frame that VLAN filtering stops.
-const whyNoVLAN = cost.RSVLANFiltered
