@@ -65,7 +65,7 @@ bench: ## what a frame costs in real time on this machine
 
 .PHONY: pgo
 pgo: ## renew the profile that bin/ringside is compiled by, from the bench
-	$(GO) run -pgo=off ./cmd/ringside bench --match native --rounds 15 --round 300ms --cpuprofile cmd/ringside/default.pgo
+	$(GO) run -pgo=off ./cmd/ringside bench --match native/64 --rounds 40 --round 500ms --cpuprofile cmd/ringside/default.pgo
 
 STATICCHECK = $(GO) tool -modfile=internal/tools/go.mod staticcheck
 
