@@ -18,7 +18,7 @@ func ParseLink(s string) (bps uint64, spec wire.Spec, err error) {
 	first, rest, _ := strings.Cut(strings.TrimSpace(s), " ")
 	if bps = linkSpeeds[strings.TrimSuffix(strings.ToLower(first), "bit/s")]; bps == 0 {
 		rest = s
-		if first == "" || '0' <= first[0] && first[0] <= '9' {
+		if first != "" && '0' <= first[0] && first[0] <= '9' {
 			return 0, spec, fmt.Errorf("link %q: the speeds are 1G, 10G, 25G, 40G and 100G, and what can happen on it delay, loss and more, as in 25G or 10G delay 5ms loss 1%%", s)
 		}
 	}

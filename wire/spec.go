@@ -155,7 +155,13 @@ func (w Way) String() string {
 		say("loss %v", w.Loss)
 	}
 	if m := w.Bursts; m != (Bursts{}) {
-		say("loss gemodel %v %v %v %v", m.ToBad, m.ToGood, m.Bad, m.Good)
+		say("loss gemodel %v %v", m.ToBad, m.ToGood)
+		if m.Bad != Always || m.Good > 0 {
+			say("%v", m.Bad)
+		}
+		if m.Good > 0 {
+			say("%v", m.Good)
+		}
 	}
 	if w.Duplicate > 0 {
 		say("duplicate %v", w.Duplicate)

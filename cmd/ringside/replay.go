@@ -220,7 +220,7 @@ the journey by stage and operation, the cost as an equation, where every frame
 went, latency with percentiles exact to one part in 64, drops. Files are pcap or
 pcapng, gzip'd or not; - is standard input.
 
-` + policies + `
+` + policies + "\n" + linkHelp + `
 Exit codes: 0 success, 1 the run failed, 2 wrong usage or unreadable input, 130
 interrupted.`,
 		Example: `  ringside replay testdata/mix.pcap

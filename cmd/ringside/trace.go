@@ -32,7 +32,7 @@ is marked [1/N], and has one frame's share beside it. Times are microseconds sin
 the frame's last bit came in; what was done before that for it and others, a read()
 that waited for instance, has a time below zero.
 
-` + policies + `
+` + policies + "\n" + linkHelp + `
 Exit codes: 0 success, 1 the run failed, 2 wrong usage or unreadable input, or no
 such frame, 130 interrupted.`,
 		Example: `  ringside trace testdata/ping.pcap --frame 3
@@ -83,7 +83,7 @@ func follow(c *cobra.Command, o *options, frame, loop uint64) error {
 	o.cfg.Sink = w
 	var lost *wire.Lost
 	o.cfg.Lost = func(_ string, l wire.Lost) {
-		if l.ID == id && !l.Tx {
+		if l.ID == id {
 			lost = &l
 		}
 	}
@@ -96,7 +96,7 @@ func follow(c *cobra.Command, o *options, frame, loop uint64) error {
 	}
 	j := w.Journey(o.cfg.Book)
 	switch {
-	case j == nil && lost != nil:
+	case j == nil && lost != nil && found != nil:
 		return lostOnLink(c, o, found, loop, lost, rep)
 	case j == nil && found == nil:
 		return usagef("trace: no guest and no host sent a frame %d in this run", frame)
@@ -107,12 +107,20 @@ func follow(c *cobra.Command, o *options, frame, loop uint64) error {
 	}
 	out := c.OutOrStdout()
 	if o.json {
-		return printJSON(out, journeyJSON(o, found, loop, j, rep))
+		page := journeyJSON(o, found, loop, j, rep)
+		if lost != nil {
+			page.Lost = lost.Why.String()
+		}
+		return printJSON(out, page)
 	}
 	width := columns(o.width, out)
 	title(out, o, found, loop, j, width)
 	if err := j.Write(out, width); err != nil {
 		return err
+	}
+	if lost != nil {
+		text := fmt.Sprintf("Behind the NIC it was lost on the link: %v, %s.", lost.Why, lost.Why.Says())
+		fmt.Fprintln(out, strings.Join(report.Wrap(text, min(width, report.MaxWidth)), "\n"))
 	}
 	fmt.Fprintln(out, "\n"+strings.Join(report.Hash(rep.TraceHash, width), "\n"))
 	return nil

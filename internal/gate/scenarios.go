@@ -12,6 +12,7 @@ import (
 	"ringside/cost"
 	"ringside/sim"
 	"ringside/vm"
+	"ringside/wire"
 )
 
 // Scenarios are all of them, in order. Captures is the folder with the project's
@@ -73,6 +74,14 @@ func Scenarios(captures string) ([]Scenario, error) {
 	replay("reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second}, with(nil))
 	replay("reflect/endless", ringside.Replay{Files: []string{"tcp-bulk.pcap"}, Program: vm.Reflect, Grace: sim.Millisecond, Limit: 20}, with(nil))
 
+	// Links: what is lost, doubled or comes late is up to the seed.
+	replay("impaired/own", ringside.Replay{Files: []string{"mix.pcap", "http.pcap"}},
+		linked("delay 5ms 2ms overtake loss 5% reorder 25% gap 5", nil))
+	replay("impaired/top", ringside.Replay{Files: []string{"udp-flood.pcap", "jumbo.pcap"}, Speed: top, Loop: 2},
+		linked("loss gemodel 1% 20% duplicate 3% corrupt 3% rate 700mbit queue 64kb limit 3000 delay 300us 50us distribution normal overtake", nil))
+	replay("impaired/reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second},
+		linked("rx loss 3% delay 1ms tx delay 2ms 1ms overtake duplicate 5% limit 40", func(c *ringside.Config) { c.Seed = 7 }))
+
 	// Bridge and memory.
 	replay("bridge/ageing", ringside.Replay{Files: []string{"mix.pcap"}}, with(func(c *ringside.Config) { c.Ageing = 10 * sim.Millisecond }))
 	replay("bridge/hub", ringside.Replay{Files: []string{"mix.pcap"}, Speed: top}, with(func(c *ringside.Config) { c.Ageing = bridge.Hub }))
@@ -80,7 +89,7 @@ func Scenarios(captures string) ([]Scenario, error) {
 	replay("memory/tiny", ringside.Replay{Files: []string{"jumbo.pcap", "udp-flood.pcap"}, Speed: top, Program: vm.Slow(30 * sim.Microsecond)},
 		with(func(c *ringside.Config) { c.Ring, c.RAM = 64, 768<<10 }))
 
-	list = append(list, flood(), talk("talk", 1, false), talk("talk/seed-2", 2, false), talk("talk/queues", 1, true),
+	list = append(list, flood(), talk("talk", 1, false), talk("talk/seed-2", 2, false), talk("talk/queues", 1, true), talkOver("delay 200us 100us overtake loss 5% duplicate 5% corrupt 2% reorder 20% gap 3"),
 		noise("noise/1", 1, 300), noise("noise/2", 2, 300), programs())
 	list = append(list, bridged()...)
 	for i := range list {
@@ -88,7 +97,7 @@ func Scenarios(captures string) ([]Scenario, error) {
 			s.Err = "replay: frames still go round 1.000ms after the last one from the wire: guests that answer each other never come to rest; end the run at a time, or map fewer of them"
 		}
 	}
-	small := map[string]bool{"ping.pcap/own": true, "jumbo.pcap/top": true, "mix.pcap/x10": true, "rss/4": true, "slow": true, "talk": true, "noise/1": true, "programs": true, "bridges/patch": true, "bridges/vlans": true}
+	small := map[string]bool{"ping.pcap/own": true, "jumbo.pcap/top": true, "mix.pcap/x10": true, "rss/4": true, "slow": true, "talk": true, "noise/1": true, "programs": true, "impaired/own": true, "bridges/patch": true, "bridges/vlans": true}
 	for i := range list {
 		list[i].Small = small[list[i].Name]
 		delete(small, list[i].Name)
@@ -133,6 +142,19 @@ func with(change func(*ringside.Config)) func() ringside.Config {
 		if change != nil {
 			change(&c)
 		}
+		return c
+	}
+}
+
+// linked is with, with a link.
+func linked(spec string, change func(*ringside.Config)) func() ringside.Config {
+	link, err := wire.Parse(spec)
+	if err != nil {
+		panic(err)
+	}
+	return func() ringside.Config {
+		c := with(change)()
+		c.Link = link
 		return c
 	}
 }
@@ -190,6 +212,22 @@ func talk(name string, seed uint64, busy bool) Scenario {
 		}
 		return c
 	}}
+}
+
+// talkOver is talk over a bad link, both ways, with a peer that is alive.
+func talkOver(spec string) Scenario {
+	link, err := wire.Parse(spec)
+	if err != nil {
+		panic(err)
+	}
+	s := talk("talk/impaired", 3, false)
+	machine := s.Machine
+	s.Machine = func() ringside.Config {
+		c := machine()
+		c.Link = link
+		return c
+	}
+	return s
 }
 
 // conversation is what the far side says in talk.
