@@ -105,10 +105,12 @@ func (n *napi) finish(c *CPU) bool {
 	return false
 }
 
-// finishBacklog ends a poll of the backlog.
+// finishBacklog ends a poll of the backlog. Frames that go round for ever keep it
+// from becoming empty: the event loop has to see the time, or a run up to some time
+// would not end.
 func (n *napi) finishBacklog(c *CPU) bool {
 	if len(c.backlog.queue) > 0 {
-		n.state = napiScheduled
+		n.state, c.tick = napiScheduled, true
 		return true
 	}
 	n.state = napiIdle
