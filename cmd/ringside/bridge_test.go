@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ringside"
 	"ringside/internal/golden"
 	"ringside/internal/iproute"
 )
@@ -241,4 +242,38 @@ func missing(t *testing.T, theirs, ours string) {
 			assert.IsType(t, v, b[0][field], field)
 		}
 	}
+}
+
+func TestLabsOfTestdataAreReplayed(t *testing.T) {
+	inTestdata(t)
+	for _, c := range []struct{ lab, capture string }{
+		{"trunk", "vlan.pcap"}, {"stp", "arp.pcap"}, {"stp", "mix.pcap"}, {"igmp", "mix.pcap"}, {"igmp", "ipv6-nd.pcap"},
+	} {
+		t.Run(c.lab+" "+c.capture, func(t *testing.T) {
+			args := []string{"replay", c.capture, "--config", "labs/" + c.lab + ".yaml", "--json"}
+			code, out, errs := call(t, args...)
+			require.Equal(t, exitOK, code, errs)
+			var rep ringside.Report
+			require.NoError(t, json.Unmarshal([]byte(out), &rep))
+			assert.True(t, rep.Conservation.Balanced)
+			assert.Empty(t, rep.Input.Mapping, "a lab's bridges learn: no guest is given an address")
+			_, again, _ := call(t, args...)
+			assert.Equal(t, out, again, "the same bytes")
+			code, _, errs = call(t, "trace", c.capture, "--config", "labs/"+c.lab+".yaml", "--frame", "1")
+			assert.Equal(t, exitOK, code, errs)
+		})
+	}
+}
+
+// In the lab with two cables one port blocks, and no broadcast goes round.
+func TestTheLabWithTwoCablesHasNoLoop(t *testing.T) {
+	inTestdata(t)
+	_, out, _ := call(t, strings.Fields("bridge link show arp.pcap --config labs/stp.yaml --json")...)
+	var links []iproute.Link
+	require.NoError(t, json.Unmarshal([]byte(out), &links))
+	states := map[string][]string{}
+	for _, l := range links {
+		states[l.State] = append(states[l.State], l.IfName)
+	}
+	assert.Equal(t, map[string][]string{"forwarding": {"eth0", "tap0", "p0", "q0", "tap1", "p1"}, "blocking": {"q1"}}, states)
 }
