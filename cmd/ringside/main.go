@@ -4,6 +4,8 @@
 //
 //	ringside replay testdata/mix.pcap
 //	ringside trace testdata/ping.pcap --frame 3
+//	ringside bridge fdb show testdata/mix.pcap
+//	ringside explain --port eth0 --dst ff:ff:ff:ff:ff:ff
 //	ringside book linux-xeon
 //
 // See ringside help, and help of each verb.

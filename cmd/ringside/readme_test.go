@@ -10,13 +10,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every "$ ringside …" of the README is run, and every line below it, up to the
-// end of its block, is printed in that order; "…" stands for lines left out.
-func TestReadmeShowsWhatTheCommandPrints(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+func TestReadmeShowsWhatTheCommandPrints(t *testing.T) { shows(t, "README.md", 3) }
+
+func TestBridgePageShowsWhatTheCommandPrints(t *testing.T) { shows(t, "docs/bridge.md", 6) }
+
+// shows runs every "$ ringside …" of a page and finds every line below it, up to the
+// end of its block, in what is printed, in that order; "…" stands for lines left out.
+func shows(t *testing.T, page string, runs int) {
+	t.Helper()
+	t.Chdir("../..")
+	text, err := os.ReadFile(page)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "@@", "a placeholder is left")
-	t.Chdir("../..")
 	var printed []string
 	shown := 0
 	for n, line := range strings.Split(string(text), "\n") {
@@ -36,9 +41,9 @@ func TestReadmeShowsWhatTheCommandPrints(t *testing.T) {
 			for i < len(printed) && strings.TrimRight(printed[i], " ") != strings.TrimRight(line, " ") {
 				i++
 			}
-			require.Less(t, i, len(printed), "README.md:%d is not what is printed: %q", n+1, line)
+			require.Less(t, i, len(printed), "%s:%d is not what is printed: %q", page, n+1, line)
 			printed = printed[i+1:]
 		}
 	}
-	require.Equal(t, 2, shown, "runs in the README")
+	require.Equal(t, runs, shown, "runs on the page")
 }

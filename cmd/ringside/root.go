@@ -90,6 +90,9 @@ It needs no root and no hardware, and the same seed gives the same bytes.`,
 		Example: `  ringside replay testdata/mix.pcap              the bill of a capture
   ringside replay big.pcap --speed top --json    the same for programs
   ringside trace testdata/ping.pcap --frame 3    one frame's journey, step by step
+  ringside bridge fdb show testdata/mix.pcap     what the bridge has learned
+  ringside explain --port eth0 --dst ff:ff:ff:ff:ff:ff
+                                                 what it would do with a frame, and why
   ringside book linux-xeon                       the prices and their sources`,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
