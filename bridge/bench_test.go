@@ -16,7 +16,7 @@ import (
 // A benchFrame is a header and the port it comes in by.
 type benchFrame struct {
 	in     Port
-	header [14]byte
+	header [20]byte
 }
 
 func stationMAC(n int) (m MAC) {
@@ -25,7 +25,7 @@ func stationMAC(n int) (m MAC) {
 	return m
 }
 
-func header(dst, src MAC) (h [14]byte) {
+func header(dst, src MAC) (h [20]byte) {
 	copy(h[0:], dst[:])
 	copy(h[6:], src[:])
 	h[12], h[13] = 0x88, 0xb5 // for experiments

@@ -74,7 +74,7 @@ func (b *Bridge) send(in Port, dst, src MAC, now sim.Time) Verdict {
 	return b.Handle(in, sending[:], now)
 }
 
-var sending [14]byte
+var sending [20]byte
 
 // Each row is a bridge with ports 1, 2 and 3, what happened to it before, and
 // one frame at the time 1 s. Port 3 has an address of its own.
@@ -294,7 +294,7 @@ func TestFrameWithoutHeaderIsDropped(t *testing.T) {
 	if b.Len() != 0 {
 		t.Error("a source without a whole header was learned")
 	}
-	if v := b.Handle(p, h[:], 0); v.Action != Flood {
+	if v := b.Handle(p, h[:14], 0); v.Action != Flood {
 		t.Errorf("14 bytes: %+v", v)
 	}
 }
@@ -316,6 +316,20 @@ func TestFloodWithoutOtherPorts(t *testing.T) {
 	}
 	if got := b.PortStats(Local); got != (PortStats{Rx: 1, Tx: 1, Drops: 1}) {
 		t.Errorf("host counts %+v", got)
+	}
+}
+
+// Between known stations the copy is the port's own, which nothing was put into.
+func TestKnownStationsGoTheShortWay(t *testing.T) {
+	b := mustNew(t, Config{MAC: own})
+	for range 3 {
+		mustAdd(t, b, PortConfig{Isolated: true})
+	}
+	must(t, b.SetPort(3, PortConfig{}))
+	b.send(1, all, alice, 0)
+	b.send(3, all, bob, 0)
+	if v := b.send(1, bob, alice, 0); v.Work != Usual || &v.Out[0] != &b.ports[3].self[0] {
+		t.Errorf("%+v", v)
 	}
 }
 

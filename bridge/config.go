@@ -120,7 +120,22 @@ func (c Config) complete() (Config, error) {
 	case c.GroupAddress != (MAC{}) && (!group || n >= 1 && n <= 3):
 		return c, fmt.Errorf("bridge: %w: group address %v", ErrConfig, c.GroupAddress)
 	}
+	// The machines know what they cannot be: these are thrown away.
+	if _, err := stp.New(c.stp(), nil); err != nil {
+		return c, fmt.Errorf("bridge: %w: %w", ErrConfig, err)
+	}
+	if _, err := snoop.New(c.Multicast, c.addrs()); err != nil {
+		return c, fmt.Errorf("bridge: %w: %w", ErrConfig, err)
+	}
 	return c, nil
+}
+
+// stp is the part of it for the spanning tree.
+func (c *Config) stp() stp.Config {
+	return stp.Config{
+		STP: c.STP, Priority: c.Priority, MAC: c.MAC, HelloTime: c.HelloTime, MaxAge: c.MaxAge,
+		ForwardDelay: c.ForwardDelay, Group: c.groupAddress(),
+	}
 }
 
 // groupAddress is where BPDUs go to.
@@ -154,10 +169,7 @@ func (b *Bridge) begin() (err error) {
 	b.lookup = b.station
 	b.setHold()
 	b.settle(Local)
-	if b.tree, err = stp.New(stp.Config{
-		STP: c.STP, Priority: c.Priority, MAC: c.MAC, HelloTime: c.HelloTime, MaxAge: c.MaxAge,
-		ForwardDelay: c.ForwardDelay, Group: c.groupAddress(),
-	}, treeEnv{b}); err != nil {
+	if b.tree, err = stp.New(c.stp(), treeEnv{b}); err != nil {
 		return fmt.Errorf("bridge: %w", err)
 	}
 	b.spanning = c.STP

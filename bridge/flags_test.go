@@ -26,7 +26,7 @@ type scene struct {
 }
 
 // plain is a frame without a tag.
-func plain(dst, src MAC) []byte { h := header(dst, src); return append(h[:], 1, 2, 3, 4, 5, 6) }
+func plain(dst, src MAC) []byte { h := header(dst, src); return h[:] }
 
 // tagged is a frame with a tag of 802.1Q.
 func tagged(vid uint16, dst, src MAC) []byte { return taggedAs(Dot1Q, vid, dst, src) }

@@ -31,10 +31,6 @@ func (b *Bridge) snoopAdd(p Port) error {
 	return b.snooper.AddPort(snoop.Port(p), b.config[p].snoop(), b.now)
 }
 
-func (b *Bridge) snoopSet(p Port) error {
-	return b.snooper.SetPort(snoop.Port(p), b.config[p].snoop(), b.now)
-}
-
 func (b *Bridge) snoopRemove(p Port) {
 	b.snooper.DeletePort(snoop.Port(p), b.now) // it may not have got so far
 }

@@ -108,6 +108,8 @@ func (c *PortConfig) check() error {
 		return fmt.Errorf("%w: %v", ErrAddress, c.MAC)
 	case c.MAB && !c.Locked:
 		return fmt.Errorf("%w: MAB needs Locked", ErrConfig)
+	case c.Cost > 1<<16-1 || c.Priority > 63:
+		return fmt.Errorf("%w: cost %d, priority %d: the most is 65535 and 63", ErrConfig, c.Cost, c.Priority)
 	case c.GroupFwdMask&0b10 != 0:
 		return fmt.Errorf("%w: group_fwd_mask %#x: address :01 cannot be chosen", ErrConfig, c.GroupFwdMask)
 	}
@@ -264,10 +266,14 @@ func (b *Bridge) SetPort(p Port, cfg PortConfig) error {
 	if err != nil {
 		return fail(err)
 	}
-	if err := b.setTree(p, &cfg); err != nil {
+	old := b.config[p]
+	if err := b.snooper.SetPort(snoop.Port(p), cfg.snoop(), b.now); err != nil {
 		return fail(err)
 	}
-	old := b.config[p]
+	if err := b.setTree(p, &cfg); err != nil {
+		b.snooper.SetPort(snoop.Port(p), old.snoop(), b.now)
+		return fail(err)
+	}
 	down := cfg.LinkDown
 	cfg.VLANs, cfg.NoPVID, cfg.LinkDown = old.VLANs, old.NoPVID, old.LinkDown
 	b.config[p], b.backup[p] = cfg, backup
@@ -278,9 +284,6 @@ func (b *Bridge) SetPort(p Port, cfg PortConfig) error {
 		b.sweep(func(l *line, i int) bool { return l.what[i].on(p) && l.what[i]&lockedOut != 0 })
 	}
 	b.settle(p)
-	if err := b.snoopSet(p); err != nil {
-		return fail(err)
-	}
 	b.notifyLink(p, false)
 	b.watchNeighbours()
 	b.collect()
@@ -305,6 +308,11 @@ func (b *Bridge) setTree(n Port, cfg *PortConfig) error {
 	if cfg.State == 0 {
 		cfg.State = old.State
 	}
+	if cfg.State != old.State {
+		if err := t.SetState(p, cfg.State, b.now); err != nil {
+			return err
+		}
+	}
 	if cfg.Cost != old.Cost {
 		if err := t.SetPathCost(p, cfg.Cost, b.now); err != nil {
 			return err
@@ -312,11 +320,6 @@ func (b *Bridge) setTree(n Port, cfg *PortConfig) error {
 	}
 	if cfg.Priority != old.Priority {
 		if err := t.SetPortPriority(p, cfg.Priority, b.now); err != nil {
-			return err
-		}
-	}
-	if cfg.State != old.State {
-		if err := t.SetState(p, cfg.State, b.now); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -12,6 +13,24 @@ import (
 	"ringside/bridge/stp"
 	"ringside/sim"
 )
+
+// pool is addresses that meet each other: stations, groups, reserved ones, zero,
+// the bridge's own and a port's.
+var pool = func() []MAC {
+	macs := []MAC{all, group, {}, own, portOwn, linkLocal(0), linkLocal(1), linkLocal(2), linkLocal(0x0e), linkLocal(0x10)}
+	for n := range 22 {
+		macs = append(macs, stationMAC(n))
+	}
+	return macs
+}()
+
+// verdictDiffers says in words where two verdicts part, or "".
+func verdictDiffers(got, want Verdict) string {
+	if got.Action != want.Action || got.Reason != want.Reason || got.Work != want.Work || !slices.Equal(got.Out, want.Out) {
+		return fmt.Sprintf("verdict %+v, want %+v", got, want)
+	}
+	return ""
+}
 
 // chance makes bridges, changes and frames of every kind.
 type chance struct{ *rand.Rand }
