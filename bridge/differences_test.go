@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"ringside/bridge"
+	"ringside/bridge/snoop"
+	"ringside/bridge/stp"
 )
 
 // Where the bridge and the reference once differed, one row for each.
@@ -41,5 +43,32 @@ func TestDifferences(t *testing.T) {
 			after(2 * second),
 			unknown(host(1), 0),
 		}},
+		{name: "a group set by hand in VLAN 0 is in every VLAN of the port", cfg: filteringQuerier, ports: three, steps: []step{
+			settled,
+			addVLAN(1, bridge.VLAN{VID: 10}), addVLAN(2, bridge.VLAN{VID: 10}),
+			addMDB(snoop.Static{Port: 2, Group: snoop.Group{IP: ip("239.1.1.1")}, Permanent: true}),
+			sends(1, vlan(10, udp4(1, "239.1.1.1")), "2"),
+			sends(1, udp4(1, "239.1.1.1"), "2"),
+			deleteMDB(2, snoop.Group{IP: ip("239.1.1.1")}, 0),
+			sends(1, vlan(10, udp4(1, "239.1.1.1")), ""),
+		}},
+		{name: "a port disabled by hand keeps its groups and stations when its carrier goes", cfg: querier, ports: three, steps: []step{
+			settled,
+			sends(2, igmpJoin(2, "239.1.1.1"), ""),
+			func(l *lab) { l.b.SetState(2, stp.Disabled) },
+			link(2, false), link(2, true),
+			on(host(2), 0, 2),
+			sends(1, udp4(1, "239.1.1.1"), "2"),
+			link(2, false), link(2, true),
+			unknown(host(2), 0),
+			sends(1, udp4(1, "239.1.1.1"), ""),
+		}},
 	})
 }
+
+// filteringQuerier is querier with VLANs.
+var filteringQuerier = func() bridge.Config {
+	c := querier
+	c.VLANFiltering = true
+	return c
+}()

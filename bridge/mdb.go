@@ -8,22 +8,43 @@ import (
 	"ringside/sim"
 )
 
-// AddMDB enters a group by hand, bridge mdb add.
+// AddMDB enters a group by hand, bridge mdb add. With VLAN filtering VID 0 is every
+// VLAN of the port.
 func (b *Bridge) AddMDB(e snoop.Static) error {
 	defer b.collect()
-	if err := b.snooper.Add(e, b.now); err != nil {
-		return fmt.Errorf("bridge: %w", err)
+	vlans := b.mdbVLANs(Port(e.Port), e.VID)
+	if len(vlans) == 0 {
+		return fmt.Errorf("bridge: %w: the port %d is in no VLAN", ErrVLAN, e.Port)
+	}
+	for _, e.VID = range vlans {
+		if err := b.snooper.Add(e, b.now); err != nil {
+			return fmt.Errorf("bridge: %w", err)
+		}
 	}
 	return nil
 }
 
-// DeleteMDB takes a group of a port out, bridge mdb del.
-func (b *Bridge) DeleteMDB(p Port, g snoop.Group, source netip.Addr, vid uint16) error {
+// DeleteMDB takes a group of a port out, bridge mdb del; with VLAN filtering and a vid
+// of 0 from every VLAN of the port. Of several VLANs the error is that of the last.
+func (b *Bridge) DeleteMDB(p Port, g snoop.Group, source netip.Addr, vid uint16) (err error) {
 	defer b.collect()
-	if err := b.snooper.Delete(snoop.Port(p), g, source, vid, b.now); err != nil {
-		return fmt.Errorf("bridge: %w", err)
+	for _, vid := range b.mdbVLANs(p, vid) {
+		if err = b.snooper.Delete(snoop.Port(p), g, source, vid, b.now); err != nil {
+			err = fmt.Errorf("bridge: %w", err)
+		}
 	}
-	return nil
+	return err
+}
+
+// mdbVLANs is the VLANs that are meant by vid.
+func (b *Bridge) mdbVLANs(p Port, vid uint16) (list []uint16) {
+	if vid != 0 || !b.cfg.VLANFiltering || !b.has(p) {
+		return []uint16{vid}
+	}
+	for _, v := range b.vlans[p].list {
+		list = append(list, v.vid)
+	}
+	return list
 }
 
 // FlushMDB takes out the groups that f says, bridge mdb flush.

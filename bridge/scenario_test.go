@@ -2,12 +2,14 @@ package bridge_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"ringside/bridge"
+	"ringside/bridge/snoop"
 	"ringside/sim"
 )
 
@@ -195,6 +197,22 @@ func deleteVLAN(p bridge.Port, vid uint16) step {
 	return func(l *lab) {
 		l.t.Helper()
 		require.NoError(l.t, l.b.DeleteVLAN(p, bridge.VLAN{VID: vid}))
+	}
+}
+
+// addMDB enters a group by hand.
+func addMDB(e snoop.Static) step {
+	return func(l *lab) {
+		l.t.Helper()
+		require.NoError(l.t, l.b.AddMDB(e))
+	}
+}
+
+// deleteMDB takes a group of a port out.
+func deleteMDB(p bridge.Port, g snoop.Group, vid uint16) step {
+	return func(l *lab) {
+		l.t.Helper()
+		require.NoError(l.t, l.b.DeleteMDB(p, g, netip.Addr{}, vid))
 	}
 }
 

@@ -571,7 +571,7 @@ func TestBridgeIGMP(t *testing.T) {
 			sends(2, igmpJoin(2, group), "1 3 4 up"),
 			sends(1, udp4(1, group), "2 3 4 up"),
 		}},
-		{name: "in a VLAN groups are of that VLAN", cfg: func() bridge.Config { c := querier; c.VLANFiltering = true; return c }(), ports: four, steps: []step{
+		{name: "in a VLAN groups are of that VLAN", cfg: filteringQuerier, ports: four, steps: []step{
 			settled,
 			addVLAN(1, bridge.VLAN{VID: 10}), addVLAN(2, bridge.VLAN{VID: 10}), addVLAN(3, bridge.VLAN{VID: 10}),
 			sends(2, vlan(10, igmpJoin(2, group)), ""),

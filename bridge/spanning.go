@@ -20,12 +20,17 @@ func (e treeEnv) Send(n uint16, frame []byte) { e.b.emit(Port(n), frame) }
 // TopologyChange shortens the ageing time, or gives it back.
 func (e treeEnv) TopologyChange(bool) { e.b.setHold() }
 
-// Flush forgets what was learned on a port, unless it has a backup: then its
-// stations are reached by that.
-func (e treeEnv) Flush(n uint16) {
-	if e.b.backup[n] == Local {
-		e.b.forget(Port(n), 0, false)
+// Flush is of a port that is disabled.
+func (e treeEnv) Flush(n uint16) { e.b.disabled(Port(n)) }
+
+// disabled forgets what was learned on a port that is disabled from now on: its
+// stations, unless it has a backup by which they are reached, and its groups. One that
+// was disabled by hand before it lost its carrier keeps them.
+func (b *Bridge) disabled(n Port) {
+	if b.backup[n] == Local {
+		b.forget(n, 0, false)
 	}
+	b.snoopDown(n)
 }
 
 // setState is br_set_state: the port, and what snooping knows of it.
@@ -81,7 +86,7 @@ func (b *Bridge) carry(n Port, up bool) {
 		b.setState(n, stp.Forwarding)
 	} else {
 		b.setState(n, stp.Disabled)
-		b.forget(n, 0, false)
+		b.disabled(n)
 	}
 }
 
@@ -104,9 +109,7 @@ func (b *Bridge) SetLink(p Port, up bool) error {
 	if up {
 		return b.tree.Enable(uint16(p), b.now)
 	}
-	err := b.tree.Disable(uint16(p), b.now)
-	b.snoopDown(p)
-	return err
+	return b.tree.Disable(uint16(p), b.now)
 }
 
 // SetState sets the state of a port by hand, which the spanning tree does not allow
