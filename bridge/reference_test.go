@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"ringside/bridge"
+	"ringside/bridge/neigh"
 	"ringside/bridge/reference"
 	"ringside/bridge/snoop"
 	"ringside/bridge/stp"
@@ -58,9 +60,7 @@ func play(script []byte, log *strings.Builder) string {
 		step := make([]byte, stepLen)
 		script = script[copy(step, script):]
 		diff := p.step(step)
-		for _, n := range p.b.Ports() {
-			p.r.SetState(n, p.b.State(n))
-		}
+		p.inform()
 		if diff == "" && (i%16 == 15 || len(script) == 0) {
 			diff = p.compare()
 		}
@@ -92,12 +92,28 @@ func (p *pair) open(c []byte) string {
 		return err.Error()
 	}
 	p.r = reference.New(p.cfg)
+	if p.cfg.Neighbours != nil {
+		p.r.SetHost(knownHost)
+	}
 	for i := range 4 {
 		if diff := p.addPort(portOf(c[16+8*i:], byte(i+1))); diff != "" {
 			return diff
 		}
 	}
+	p.inform()
 	return ""
+}
+
+// inform tells the reference what the spanning tree decided.
+func (p *pair) inform() {
+	for _, n := range p.b.Ports() {
+		p.r.SetState(n, p.b.State(n))
+	}
+	var hold sim.Time
+	if tree := p.b.STP(p.now); tree.TopologyChange {
+		hold = tree.ForwardDelay
+	}
+	p.r.SetHold(hold)
 }
 
 // bit is one bit of c.
@@ -125,6 +141,10 @@ func configOf(c []byte) bridge.Config {
 		MLDVersion:  1 + int(c[6]>>2&1),
 		Router:      snoop.Router(c[6] >> 3 % 4 % 3),
 	}
+	if bit(c[7], 0) {
+		cfg.Neighbours = neighbours()
+	}
+	cfg.STP = c[7]>>1%4 == 3
 	if bit(c[6], 5) {
 		cfg.Addrs.LinkLocal = ip("fe80::1")
 	}
@@ -132,6 +152,23 @@ func configOf(c []byte) bridge.Config {
 		cfg.VLANs = vlansOf(c[8:12])
 	}
 	return cfg
+}
+
+// knownHost is what the host knows of its neighbours.
+var knownHost = reference.Host{
+	Own:        map[netip.Addr]bool{ip4(1): true, ip6(1): true},
+	Neighbours: map[netip.Addr]bridge.MAC{ip4(2): host(2), ip4(3): host(3), ip6(2): host(2), ip6(4): host(4)},
+}
+
+func neighbours() *neigh.Table {
+	t := neigh.NewTable()
+	for a := range knownHost.Own {
+		t.AddLocal(neigh.Bridge, a)
+	}
+	for a, mac := range knownHost.Neighbours {
+		t.Set(neigh.Bridge, a, neigh.Neighbour{MAC: mac, State: neigh.Reachable})
+	}
+	return t
 }
 
 // vlansOf is up to four VLANs.
@@ -206,11 +243,11 @@ func (p *pair) modern(c []byte) []byte {
 	return c
 }
 
-// plain takes from a port what the reference does not know of it: mcast_to_unicast
-// where sources are looked at.
+// plain takes from a port what the reference does not know of it: mcast_to_unicast and
+// fastleave, which follows single hosts, where sources are looked at.
 func (p *pair) plain(cfg *bridge.PortConfig) {
 	if p.cfg.Multicast.IGMPVersion == 3 || p.cfg.Multicast.MLDVersion == 2 {
-		cfg.McastToUnicast = false
+		cfg.McastToUnicast, cfg.FastLeave = false, false
 	}
 }
 
@@ -310,8 +347,7 @@ func (p *pair) step(c []byte) string {
 		return p.frame(bridge.Port(c[1]%7)-bridge.Port(c[12]/255), frameOf(p.modern(c)))
 	case op < 200:
 		unit := []sim.Time{sim.Millisecond, 10 * sim.Millisecond, 100 * sim.Millisecond, sim.Second, 10 * sim.Second}[c[2]%5]
-		p.now += sim.Time(c[1]) * unit
-		return p.tick()
+		return p.until(p.now + sim.Time(c[1])*unit)
 	case op < 208:
 		e := bridge.Entry{
 			MAC: addressOf(c[2]), VLAN: uint16(c[4] % 5), Port: n, Kind: bridge.Kind(c[3] % 3), Sticky: bit(c[3], 2),
@@ -379,14 +415,76 @@ func (p *pair) step(c []byte) string {
 		if got, want := p.b.Flush(f), p.r.Flush(f); got != want {
 			return fmt.Sprintf("flushed %d entries, want %d", got, want)
 		}
+	case op < 253:
+		return p.group(n, c)
+	case op < 255:
+		if s := stp.State(c[2] % 5); known && n != bridge.Local && p.has(n, uint16(c[3]%5)) {
+			p.say("state of VLAN %d on %d %v", c[3]%5, n, s)
+			p.r.SetVLANState(n, uint16(c[3]%5), s)
+			if err := p.b.SetVLANState(n, uint16(c[3]%5), s); err != nil {
+				return err.Error()
+			}
+		}
 	}
 	return ""
+}
+
+// has says that a port is in a VLAN.
+func (p *pair) has(n bridge.Port, vid uint16) bool {
+	return slices.ContainsFunc(p.b.VLANs(n), func(v bridge.VLANState) bool { return v.VID == vid })
+}
+
+// group enters a group by hand, or takes one out.
+func (p *pair) group(n bridge.Port, c []byte) string {
+	e := snoop.Static{Port: snoop.Port(n), VID: uint16(c[4] % 4), Permanent: bit(c[3], 0)}
+	switch c[3] >> 1 % 4 {
+	case 0:
+		e.Group.MAC = snoop.MAC(pool[12+c[2]%4])
+	case 1:
+		e.Group.IP = ip(groups6[c[2]%4])
+	default:
+		e.Group.IP = ip(groups4[c[2]%4])
+	}
+	if c[3]>>3%4 == 3 {
+		p.say("mdb del%s", fields(e))
+		err := p.b.DeleteMDB(n, e.Group, netip.Addr{}, e.VID)
+		if want := p.r.DeleteMDB(n, e.Group, e.VID); (err == nil) != want {
+			return fmt.Sprintf("mdb del%s: %v, want %v", fields(e), err, want)
+		}
+		return ""
+	}
+	p.say("mdb add%s", fields(e))
+	err := p.b.AddMDB(e)
+	if want := p.r.AddMDB(e); (err == nil) != want {
+		return fmt.Sprintf("mdb add%s: %v, want %v", fields(e), err, want)
+	}
+	return ""
+}
+
+// mdb is the bridge's groups in the reference's words.
+func (p *pair) mdb() (lines []string) {
+	for _, e := range p.b.MDB(p.now) {
+		if e.Source.IsValid() {
+			continue
+		}
+		include, sources := false, map[netip.Addr]sim.Time{}
+		if e.Filtered {
+			include = e.Include
+			for _, s := range e.Sources {
+				sources[s.Addr] = s.Timer
+			}
+		}
+		lines = append(lines, reference.MDBLine(bridge.Port(e.Port), e.Group, e.VID, e.Permanent, e.Timer, include, sources))
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 // setPort changes a port of both, if the bridge takes it.
 func (p *pair) setPort(n bridge.Port, c []byte) string {
 	old := p.b.PortConfig(n)
 	cfg := portOf(c, 0)
+	p.plain(&cfg)
 	cfg.McastToUnicast = old.McastToUnicast // what is there keeps the way it came
 	cfg.Name, cfg.MAC, cfg.VLANs, cfg.NoPVID = old.Name, old.MAC, nil, old.NoPVID
 	cfg.LinkDown = old.LinkDown
@@ -409,10 +507,16 @@ func (p *pair) ports() map[bridge.Port]bool {
 	return m
 }
 
-func (p *pair) tick() string {
-	p.say("tick %v", p.now)
-	if got, want := p.b.Tick(p.now).Aged, p.r.Tick(p.now); got != want {
-		return fmt.Sprintf("tick at %v: %d entries aged, want %d", p.now, got, want)
+// until has time go on to a moment. Whatever is due on the way is done in its order.
+func (p *pair) until(end sim.Time) string {
+	for p.now < end {
+		p.now = min(max(p.b.Due(), p.now+sim.Millisecond), end)
+		p.say("tick %v", p.now)
+		got := p.b.Tick(p.now).Aged
+		p.inform() // of one moment the tree's timers are first
+		if want := p.r.Tick(p.now); got != want {
+			return fmt.Sprintf("tick at %v: %d entries aged, want %d", p.now, got, want)
+		}
 	}
 	return ""
 }
@@ -480,6 +584,9 @@ func (p *pair) compare() string {
 		if !slices.Equal(got, want) {
 			return fmt.Sprintf("VLANs of port %d differ:\n%s", n, diff(got, want))
 		}
+	}
+	if got, want := p.mdb(), p.r.MDB(); !slices.Equal(got, want) {
+		return fmt.Sprintf("the multicast database differs:\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 	}
 	if got, want := p.b.Learned(), p.r.Learned(); got != want {
 		return fmt.Sprintf("%d learned, want %d", got, want)

@@ -20,6 +20,7 @@ type Bridge struct {
 	host  Host
 	now   sim.Time
 	due   sim.Time // when the database is walked next
+	hold  sim.Time // in place of the ageing time while the topology changes, if not 0
 }
 
 type port struct {
@@ -108,6 +109,9 @@ func (b *Bridge) SetPort(n bridge.Port, cfg bridge.PortConfig) bool {
 
 // SetState is a port's state as the spanning tree, or whoever sets it, chose it.
 func (b *Bridge) SetState(n bridge.Port, s stp.State) { b.ports[n].state = s }
+
+// SetHold is how long entries last while the topology changes, 0 while it does not.
+func (b *Bridge) SetHold(t sim.Time) { b.hold = t }
 
 // SetLink is the carrier of a port. Without it what was learned there is forgotten,
 // unless a backup stands in.

@@ -116,7 +116,7 @@ func (b *Bridge) finish(p *port, f frame) (a Answer) {
 	state := p.state
 	if b.cfg.VLANFiltering && state == stp.Forwarding {
 		if state = p.vlans.state(vid); !learns(state) {
-			return drop(cost.BridgeIngressSTPState)
+			return drop(cost.RSVLANFiltered)
 		}
 	}
 	src := key{f.src, vid}

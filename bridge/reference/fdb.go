@@ -40,6 +40,9 @@ func (b *Bridge) expired(e *entry, now sim.Time) bool {
 }
 
 func (b *Bridge) ageing() sim.Time {
+	if b.hold != 0 {
+		return b.hold
+	}
 	switch b.cfg.Ageing {
 	case 0:
 		return bridge.DefaultAgeing

@@ -178,10 +178,11 @@ func (s *snooper) tick() {
 // is one no more: a group timer that ends makes an include list of what is still
 // asked for, a source's timer takes it from an include list.
 func (s *snooper) over(m *member, now sim.Time) bool {
+	ended := m.timed && m.until <= now
 	if m.permanent {
+		m.timed = m.timed && !ended
 		return false
 	}
-	ended := m.timed && m.until <= now
 	if ended {
 		m.exclude, m.timed = false, false
 	}
@@ -376,8 +377,8 @@ func (s *snooper) asked(p *port, i int, vid uint16, q *query) {
 		g.hostUntil = min(g.hostUntil, until)
 	}
 	for _, m := range g.members {
-		if m.timed && m.until > until {
-			m.until = until
+		if m.timed && m.until > until || !m.timed && (!s.modern(i) || m.exclude) {
+			m.timed, m.until = true, until
 		}
 	}
 }
@@ -511,9 +512,9 @@ func (s *snooper) left(p *port, k groupKey, mk memberKey, i int) {
 		}
 		return
 	}
-	shorten := func(m *member) {
-		if m != nil && m.timed {
-			m.until = min(m.until, until)
+	shorten := func(m *member) { // an include list has no timer yet, and gets one
+		if m != nil && (!m.timed || m.until > until) {
+			m.timed, m.until = true, until
 		}
 	}
 	if s.cfg.Querier {
