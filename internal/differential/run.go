@@ -59,8 +59,10 @@ func (p *Pair) Run(w io.Writer, o Options) (*Summary, error) {
 	sum := &Summary{Have: p.Have, Lack: p.Lack, Used: map[string]int{}}
 	began := time.Now()
 	has := func(name string) bool { return slices.Contains(p.Have, name) && Supports(name) }
+	noVLANs := !slices.Contains(p.Have, "vlan_filtering")
 	var timed []*Setup
 	for _, s := range Rows() {
+		s.NoVLANs = noVLANs
 		if !strings.Contains(s.Name, o.Row) {
 			continue
 		}
@@ -83,7 +85,9 @@ func (p *Pair) Run(w io.Writer, o Options) (*Summary, error) {
 		if o.Row != "" {
 			break
 		}
-		if err := p.one(w, Generate(o.Seed+uint64(c), o.Steps, has), sum, o); err != nil {
+		s := Generate(o.Seed+uint64(c), o.Steps, has)
+		s.NoVLANs = noVLANs
+		if err := p.one(w, s, sum, o); err != nil {
 			return sum, err
 		}
 	}

@@ -27,6 +27,9 @@ type Setup struct {
 	Steps []Step
 	// Needs are features of a kernel without which the setup says nothing.
 	Needs []string
+	// NoVLANs says that the kernel was built without VLAN filtering: then a new
+	// bridge has no default VLAN 1. Pair.Run sets it.
+	NoVLANs bool
 	// Deep has the tables compared after each step; else the forwarding
 	// database only, and the others at the end.
 	Deep bool
