@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"ringside/bridge/snoop"
-	"ringside/bridge/stp"
 	"ringside/cost"
 )
 
@@ -37,18 +36,6 @@ func (b *Bridge) snoopRemove(p Port) {
 
 func (c *PortConfig) snoop() snoop.PortConfig {
 	return snoop.PortConfig{FastLeave: c.FastLeave, ToUnicast: c.McastToUnicast, Router: c.McastRouter, MaxGroups: c.McastMaxGroups}
-}
-
-// snoopState tells snooping the state of a port. One that is chosen any state but
-// Blocking begins its queries, as in br_port_state_selection.
-func (b *Bridge) snoopState(n Port, s stp.State) {
-	if b.why != nil {
-		return
-	}
-	b.snooper.SetState(snoop.Port(n), snoop.State(s))
-	if s != stp.Disabled && s != stp.Blocking {
-		b.snooper.EnablePort(snoop.Port(n), b.now)
-	}
 }
 
 // snoopDown is br_multicast_disable_port.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ringside/bridge/snoop"
 	"ringside/bridge/stp"
 	"ringside/sim"
 )
@@ -13,6 +14,10 @@ type treeEnv struct{ b *Bridge }
 
 // SetState is br_set_state.
 func (e treeEnv) SetState(n uint16, s stp.State) { e.b.setState(Port(n), s) }
+
+// Selected has a port begin its queries from the start, as br_port_state_selection
+// does.
+func (e treeEnv) Selected(n uint16) { e.b.snooper.EnablePort(snoop.Port(n), e.b.now) }
 
 // Send is br_send_bpdu.
 func (e treeEnv) Send(n uint16, frame []byte) { e.b.emit(Port(n), frame) }
@@ -39,7 +44,9 @@ func (b *Bridge) setState(n Port, s stp.State) {
 	was := p.state
 	p.state = s
 	b.settle(n)
-	b.snoopState(n, s)
+	if b.why == nil {
+		b.snooper.SetState(snoop.Port(n), snoop.State(s))
+	}
 	if was != s && b.cfg.Notify != nil && !slices.Contains(b.changed, n) {
 		b.changed = append(b.changed, n) // the tree that says so cannot be asked now
 	}
@@ -84,6 +91,7 @@ func (b *Bridge) join(n Port) error {
 func (b *Bridge) carry(n Port, up bool) {
 	if up {
 		b.setState(n, stp.Forwarding)
+		b.snooper.EnablePort(snoop.Port(n), b.now)
 	} else {
 		b.setState(n, stp.Disabled)
 		b.disabled(n)

@@ -111,6 +111,9 @@ func (t *Tree) selectStates() {
 			p.pending, p.ack = false, false
 			t.makeBlocking(p)
 		}
+		if p.state != Disabled && p.state != Blocking {
+			t.env.Selected(p.number)
+		}
 	}
 }
 

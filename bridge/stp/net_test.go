@@ -71,6 +71,7 @@ func (n *node) SetState(port uint16, s State) {
 }
 
 func (n *node) TopologyChange(active bool) { n.logf("topology change %v", active) }
+func (n *node) Selected(uint16)            {}
 func (n *node) Flush(port uint16)          { n.logf("flush %d", port) }
 
 func (n *node) Send(port uint16, frame []byte) {

@@ -12,6 +12,9 @@ import (
 type Env interface {
 	// SetState says the state of a port, each time it is set.
 	SetState(port uint16, s State)
+	// Selected says that the tree has gone through its ports and left this one in
+	// a state other than Disabled and Blocking, be it the one it was in.
+	Selected(port uint16)
 	// Send sends a whole frame by a port, without padding and check sequence. The
 	// frame is the Tree's again when Send returns.
 	Send(port uint16, frame []byte)

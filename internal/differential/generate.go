@@ -21,6 +21,7 @@ type generator struct {
 	filter   bool // and filtered by
 	snooping bool
 	neighs   bool // some port answers for neighbours
+	hub      bool // nothing is learned
 	member   []bool
 	stations []bridge.MAC
 	vids     []uint16
@@ -80,7 +81,9 @@ func (g *generator) configure() {
 	g.configureVLAN()
 	g.configureMulticast()
 	g.maybe(35, "group_fwd_mask", uint64(g.IntN(1<<16))&0xfff8)
-	g.maybe(6, "ageing_time", 0)
+	if g.hub = g.percent(6); g.hub {
+		g.maybe(100, "ageing_time", 0)
+	}
 	g.maybe(10, "no_linklocal_learn", 1)
 	g.maybe(8, "fdb_max_learned", uint64(g.IntN(8)))
 	g.s.Promisc = g.percent(20)
@@ -282,15 +285,18 @@ func (g *generator) addFDB() {
 	}
 	if g.has("fdb kinds") {
 		s.State = pick(g, []uint8{FDBDynamic, FDBStatic, FDBStatic, FDBPermanent})
-		if g.percent(15) {
-			s.Flags |= ExtLearned
-		}
 	}
 	if g.percent(60) || !g.has("fdb kinds") {
 		s.Flags |= Replace
 	}
 	if g.percent(30) {
 		s.Flags |= Sticky
+	}
+	if g.percent(15) && g.has("fdb kinds") { // Linux looks at nothing else then
+		s.State, s.Flags = FDBDynamic, ExtLearned|Replace
+	}
+	if g.hub && s.State == FDBDynamic { // it is gone at the next walk, be that when it may
+		return
 	}
 	if s.Port == Host && !g.has("fdb kinds") {
 		return
@@ -346,7 +352,7 @@ func (g *generator) flip() {
 func (g *generator) flipBridge() {
 	list := []Setting{
 		{"group_fwd_mask", uint64(g.IntN(1<<16)) & 0xfff8}, {"no_linklocal_learn", uint64(g.IntN(2))}, {"fdb_max_learned", uint64(g.IntN(9))},
-		{"group_fwd_mask", uint64(g.IntN(1 << 16))}, {"ageing_time", pick(g, []uint64{0, 30000})},
+		{"group_fwd_mask", uint64(g.IntN(1 << 16))},
 	}
 	if g.vlan {
 		list = append(list, Setting{"vlan_filtering", flag(g.percent(75))}, Setting{"vlan_default_pvid", uint64(g.IntN(4))},

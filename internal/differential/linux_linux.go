@@ -28,7 +28,8 @@ type Linux struct {
 	vlans map[uint16]int // interfaces of the host's VLANs
 
 	opened time.Time
-	last   State // of the tables, in a timed setup
+	waited time.Duration // since then, by the steps
+	last   State         // of the tables, in a timed setup
 }
 
 type tap struct {
@@ -95,20 +96,18 @@ func quiet() error {
 	return nil
 }
 
-func tapName(p int) string { return fmt.Sprint("t", p) }
-
 func (l *Linux) newTap(p int) error {
-	fd, err := openTap(tapName(p))
+	fd, err := openTap(portName(p))
 	if err != nil {
 		return err
 	}
-	link, err := l.rtnl.link(tapName(p))
+	link, err := l.rtnl.link(portName(p))
 	if err != nil {
 		return err
 	}
 	mac := new(Setup).MAC(p)
 	if err := l.rtnl.setAddress(link.index, mac[:]); err != nil {
-		return fmt.Errorf("address of %s: %w", tapName(p), err)
+		return fmt.Errorf("address of %s: %w", portName(p), err)
 	}
 	l.taps[p] = tap{fd: fd, index: link.index}
 	return l.rtnl.change(link.index, unix.IFF_UP, unix.IFF_UP)
@@ -176,7 +175,7 @@ func (l *Linux) Open(s *Setup) error {
 			return err
 		}
 	}
-	l.opened = time.Now()
+	l.opened, l.waited = time.Now(), 0
 	if s.Timed {
 		l.last, err = l.State(watched)
 	}
@@ -306,7 +305,8 @@ func (l *Linux) Do(s *Step) (o Outcome, err error) {
 		}
 	case Wait:
 		if l.setup.Timed {
-			o.Events, err = l.watch(time.Now().Add(s.For))
+			l.waited += s.For
+			o.Events, err = l.watch(l.opened.Add(l.waited))
 			return o, err
 		}
 		time.Sleep(s.For)
@@ -377,7 +377,7 @@ func (l *Linux) send(p int, frame []byte) error {
 		return nil
 	}
 	if _, err := unix.Write(l.taps[p].fd, frame); err != nil {
-		return fmt.Errorf("send on %s: %w", tapName(p), err)
+		return fmt.Errorf("send on %s: %w", portName(p), err)
 	}
 	return nil
 }
@@ -576,7 +576,7 @@ func (l *Linux) State(which Tables) (s State, err error) {
 			return s, err
 		}
 	}
-	if which&VLANTable != 0 && l.has("vlan_filtering") {
+	if which&VLANTable != 0 && !l.setup.NoVLANs {
 		if s.VLAN, err = l.showVLANs(); err != nil {
 			return s, err
 		}
@@ -590,11 +590,6 @@ func (l *Linux) State(which Tables) (s State, err error) {
 		s.Ports, err = l.showPorts()
 	}
 	return s, err
-}
-
-func (l *Linux) has(name string) bool {
-	_, ok := l.setup.Bridge.Get(name)
-	return ok
 }
 
 func (l *Linux) showFDB() (lines []string, err error) {

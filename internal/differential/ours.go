@@ -1,21 +1,26 @@
 package differential
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"ringside/bridge"
+	"ringside/bridge/neigh"
+	"ringside/bridge/snoop"
+	"ringside/bridge/stp"
 	"ringside/sim"
 )
 
 // Ours is the side of this project's bridge. Its time is the wall clock's, since
 // the kernel's is; in a timed setup it is what the steps wait for.
 type Ours struct {
-	b     *bridge.Bridge
-	setup *Setup
-	start time.Time
-	port  [MaxPorts + 1]bridge.Port // number of a port here, by its number in the setup
+	b      *bridge.Bridge
+	setup  *Setup
+	start  time.Time
+	port   [MaxPorts + 1]bridge.Port // number of a port here, by its number in the setup
+	neighs *neigh.Table
 
 	clock  sim.Time // of a timed setup
 	last   State
@@ -23,22 +28,23 @@ type Ours struct {
 	events []Event
 }
 
+const bridgeName = "br0"
+
+func portName(p int) string { return fmt.Sprint("t", p) }
+
+// hundredths is a time as ip(8) takes it.
+func hundredths(v uint64) sim.Time { return sim.Time(v) * 10 * sim.Millisecond }
+
 // Open makes the bridge of a setup.
 func (o *Ours) Open(s *Setup) (err error) {
-	*o = Ours{setup: s, start: time.Now()}
-	cfg := bridge.Config{Name: bridgeName, MAC: s.MAC(Host), Promisc: s.Promisc}
+	*o = Ours{setup: s, start: time.Now(), neighs: neigh.NewTable()}
+	cfg := bridge.Config{Name: bridgeName, MAC: s.MAC(Host), Promisc: s.Promisc, Neighbours: o.neighs}
+	if s.NoVLANs {
+		cfg.DefaultPVID = bridge.NoPVID
+	}
 	for _, v := range s.Bridge {
-		switch v.Name {
-		case "ageing_time":
-			cfg.Ageing = sim.Time(v.Value) * 10 * sim.Millisecond
-			if v.Value == 0 {
-				cfg.Ageing = bridge.Hub
-			}
-		case "group_fwd_mask":
-			cfg.GroupFwdMask = uint16(v.Value)
-		case "mcast_snooping":
-		default:
-			return fmt.Errorf("bridge %s: %w", v.Name, ErrSkip)
+		if err := setBridge(&cfg, v); err != nil {
+			return fmt.Errorf("bridge %s: %w", v.Name, err)
 		}
 	}
 	if o.b, err = bridge.New(cfg); err != nil {
@@ -50,25 +56,184 @@ func (o *Ours) Open(s *Setup) (err error) {
 		}
 	}
 	if o.last, err = o.State(watched); err == nil && s.Timed {
+		o.b.Tick(0)
 		o.sent = o.own()
 		o.happened()
 	}
 	return err
 }
 
-const bridgeName = "br0"
+// setBridge sets an option of a bridge.
+func setBridge(c *bridge.Config, s Setting) (err error) {
+	v, t, on := s.Value, hundredths(s.Value), s.Value != 0
+	m := &c.Multicast
+	switch s.Name {
+	case "ageing_time":
+		c.Ageing = t
+		if v == 0 {
+			c.Ageing = bridge.Hub
+		}
+	case "group_fwd_mask":
+		c.GroupFwdMask = uint16(v)
+	case "no_linklocal_learn":
+		c.NoLinkLocalLearn = on
+	case "fdb_max_learned":
+		c.MaxLearned = int(v)
+	case "stp_state":
+		c.STP = on
+	case "priority":
+		c.Priority = uint16(v)
+	case "hello_time":
+		c.HelloTime = t
+	case "max_age":
+		c.MaxAge = t
+	case "forward_delay":
+		c.ForwardDelay = t
+	case "vlan_filtering":
+		c.VLANFiltering = on
+	case "vlan_protocol":
+		c.VLANProtocol = uint16(v)
+	case "vlan_default_pvid":
+		c.DefaultPVID = uint16(v)
+		if v == 0 {
+			c.DefaultPVID = bridge.NoPVID
+		}
+	case "vlan_stats_enabled":
+		c.VLANStats = on
+	case "vlan_stats_per_port":
+		c.VLANStatsPerPort = on
+	case "mcast_snooping":
+		c.NoSnooping = !on
+	case "mcast_router":
+		m.Router, err = snoop.RouterNumber(int(v))
+	case "mcast_querier":
+		m.Querier = on
+	case "mcast_query_use_ifaddr":
+		m.QueryUseIfaddr = on
+	case "mcast_stats_enabled":
+		m.StatsEnabled = on
+	case "mcast_hash_max":
+		m.HashMax = orNone(v)
+	case "mcast_last_member_count":
+		m.LastMemberCount = orNone(v)
+	case "mcast_startup_query_count":
+		m.StartupQueryCount = orNone(v)
+	case "mcast_igmp_version":
+		m.IGMPVersion = int(v)
+	case "mcast_mld_version":
+		m.MLDVersion = int(v)
+	case "mcast_last_member_interval":
+		m.LastMemberInterval = t
+	case "mcast_membership_interval":
+		m.MembershipInterval = t
+	case "mcast_querier_interval":
+		m.QuerierInterval = t
+	case "mcast_query_interval":
+		m.QueryInterval = t
+	case "mcast_query_response_interval":
+		m.QueryResponseInterval = t
+	case "mcast_startup_query_interval":
+		m.StartupQueryInterval = t
+	default:
+		return ErrSkip
+	}
+	return err
+}
+
+func orNone(v uint64) int {
+	if v == 0 {
+		return snoop.None
+	}
+	return int(v)
+}
+
+// setPort sets an option of a port.
+func setPort(c *bridge.PortConfig, s Setting) (err error) {
+	v, on := s.Value, s.Value != 0
+	switch s.Name {
+	case "learning":
+		c.NoLearning = !on
+	case "flood":
+		c.NoFlood = !on
+	case "mcast_flood":
+		c.NoMcastFlood = !on
+	case "bcast_flood":
+		c.NoBcastFlood = !on
+	case "hairpin":
+		c.Hairpin = on
+	case "isolated":
+		c.Isolated = on
+	case "locked":
+		c.Locked = on
+	case "mab":
+		c.MAB = on
+	case "group_fwd_mask":
+		c.GroupFwdMask = uint16(v)
+	case "backup_port":
+		c.BackupPort = ""
+		if on {
+			c.BackupPort = portName(int(v))
+		}
+	case "cost":
+		c.Cost = uint32(v)
+	case "priority":
+		c.Priority = uint8(v)
+	case "guard":
+		c.Guard = on
+	case "root_block":
+		c.RootBlock = on
+	case "fastleave":
+		c.FastLeave = on
+	case "mcast_to_unicast":
+		c.McastToUnicast = on
+	case "mcast_max_groups":
+		c.McastMaxGroups = int(v)
+	case "mcast_router":
+		c.McastRouter, err = snoop.RouterNumber(int(v))
+	case "neigh_suppress":
+		c.NeighSuppress = on
+	case "neigh_vlan_suppress":
+		c.NeighVLANSuppress = on
+	default:
+		return ErrSkip
+	}
+	return err
+}
+
+// supported are the features that this side can be asked for.
+var supported = []string{
+	"ageing_time", "group_fwd_mask", "no_linklocal_learn", "fdb_max_learned",
+	"stp_state", "priority", "hello_time", "max_age", "forward_delay",
+	"vlan_filtering", "vlan_protocol", "vlan_default_pvid", "vlan_stats_enabled", "vlan_stats_per_port", "vlan state",
+	"mcast_snooping", "mcast_router", "mcast_querier", "mcast_query_use_ifaddr", "mcast_stats_enabled", "mcast_hash_max",
+	"mcast_last_member_count", "mcast_startup_query_count", "mcast_igmp_version", "mcast_mld_version",
+	"mcast_last_member_interval", "mcast_membership_interval", "mcast_querier_interval", "mcast_query_interval",
+	"mcast_query_response_interval", "mcast_startup_query_interval",
+	"port state", "port learning", "port flood", "port mcast_flood", "port bcast_flood", "port hairpin", "port isolated", "port locked", "port mab",
+	"port group_fwd_mask", "port backup_port", "port cost", "port priority", "port guard", "port root_block", "port fastleave",
+	"port mcast_to_unicast", "port mcast_max_groups", "port mcast_router",
+	"set port", "fdb kinds", "fdb flush", "cable",
+}
+
+// Supports says that a feature can be asked for.
+func Supports(name string) bool { return slices.Contains(supported, name) }
 
 func (o *Ours) attach(i int, settings Settings) (err error) {
-	cfg := bridge.PortConfig{Name: fmt.Sprint("t", i), MAC: o.setup.MAC(i)}
+	cfg := bridge.PortConfig{Name: portName(i), MAC: o.setup.MAC(i)}
+	var state *stp.State
 	for _, v := range settings {
-		switch v.Name {
-		case "learning":
-			cfg.NoLearning = v.Value == 0
-		default:
-			return fmt.Errorf("port %s: %w", v.Name, ErrSkip)
+		if v.Name == "state" {
+			s := stp.State(v.Value)
+			state = &s
+			continue
+		}
+		if err := setPort(&cfg, v); err != nil {
+			return fmt.Errorf("port %s: %w", v.Name, err)
 		}
 	}
-	o.port[i], err = o.b.AddPort(cfg)
+	if o.port[i], err = o.b.AddPort(cfg); err == nil && state != nil {
+		err = o.b.SetState(o.port[i], *state)
+	}
 	return err
 }
 
@@ -95,36 +260,19 @@ func (o *Ours) Close() error {
 
 // Do carries out a step.
 func (o *Ours) Do(s *Step) (out Outcome, err error) {
-	switch s.Kind {
-	case Frame:
+	o.b.Tick(o.now())
+	switch {
+	case s.Kind == Frame:
 		out.Copies = o.frame(s.Port, s.Bytes)
-	case Wait:
-		if o.setup.Timed {
-			o.advance(o.clock + sim.FromDuration(s.For))
+	case s.Kind != Wait:
+		if out.Err = o.configure(s); errors.Is(out.Err, ErrSkip) {
+			return out, fmt.Errorf("%v: %w", s, ErrSkip)
 		}
-	case AddFDB:
-		if s.Port == Host {
-			out.Err = o.b.Add(bridge.Entry{MAC: s.MAC, Port: bridge.Local, Kind: bridge.Permanent})
-			break
-		}
-		out.Err = o.b.Add(bridge.Entry{MAC: s.MAC, Port: o.port[s.Port], Kind: bridge.Static, Sticky: s.Flags&Sticky != 0})
-	case DelFDB:
-		e, ok := o.b.Lookup(s.MAC, 0, o.now())
-		if !ok || e.Port != o.port[s.Port] {
-			out.Err = bridge.ErrNoPort
-		} else {
-			o.b.Delete(s.MAC, 0)
-		}
-	case Attach:
-		out.Err = o.attach(s.Port, o.setup.Ports[s.Port-1])
-	case Detach:
-		out.Err = o.b.RemovePort(o.port[s.Port])
-		o.port[s.Port] = 0
-	default:
-		return out, fmt.Errorf("%v: %w", s, ErrSkip)
+	case o.setup.Timed:
+		o.advance(o.clock + sim.FromDuration(s.For))
 	}
 	if o.setup.Timed {
-		o.sent = append(o.sent, out.Copies...)
+		o.sent = append(append(o.sent, out.Copies...), o.own()...)
 		o.happened()
 		out.Copies, out.Events, o.events = nil, o.events, nil
 		return out, nil
@@ -159,6 +307,86 @@ func (o *Ours) own() (all []Copy) {
 		all = append(all, o.copy(s.Port, slices.Clone(s.Frame)))
 	}
 	return all
+}
+
+// configure is every step but frames. What it returns is a refusal.
+func (o *Ours) configure(s *Step) error {
+	p := o.port[s.Port]
+	switch s.Kind {
+	case SetPort:
+		return o.setPort(s)
+	case SetVLAN:
+		if s.Setting.Name == "state" {
+			return o.b.SetVLANState(p, s.VLAN, stp.State(s.Setting.Value))
+		}
+	case AddFDB:
+		return o.addFDB(s)
+	case DelFDB:
+		return o.delFDB(s)
+	case FlushFDB:
+		// What IFLA_BR_FDB_FLUSH and IFLA_BRPORT_FLUSH take: no static entries.
+		o.b.Flush(bridge.Filter{Port: p, Static: bridge.No})
+		return nil
+	case AddVLAN:
+		return o.b.AddVLAN(p, bridge.VLAN{VID: s.VLAN, End: s.End, PVID: s.Flags&PVID != 0, Untagged: s.Flags&Untagged != 0})
+	case DelVLAN:
+		return o.b.DeleteVLAN(p, bridge.VLAN{VID: s.VLAN, End: s.End})
+	case Attach:
+		return o.attach(s.Port, o.setup.Ports[s.Port-1])
+	case Detach:
+		o.port[s.Port] = 0
+		return o.b.RemovePort(p)
+	case Up, Down:
+		return o.b.SetLink(p, s.Kind == Up)
+	}
+	return ErrSkip
+}
+
+func (o *Ours) setPort(s *Step) error {
+	p := o.port[s.Port]
+	if s.Setting.Name == "state" {
+		return o.b.SetState(p, stp.State(s.Setting.Value))
+	}
+	cfg := o.b.PortConfig(p)
+	if err := setPort(&cfg, s.Setting); err != nil {
+		return err
+	}
+	return o.b.SetPort(p, cfg)
+}
+
+var errExists = errors.New("there is an entry")
+
+func (o *Ours) addFDB(s *Step) error {
+	e := bridge.Entry{
+		MAC: s.MAC, VLAN: s.VLAN, Port: o.port[s.Port], Kind: bridge.Kind(s.State),
+		Sticky: s.Flags&Sticky != 0, ExternLearned: s.Flags&ExtLearned != 0,
+	}
+	if _, ok := o.b.Lookup(s.MAC, s.VLAN, o.now()); ok && s.Flags&Replace == 0 {
+		return errExists
+	}
+	return o.b.Add(e)
+}
+
+var errNoEntry = errors.New("no such entry")
+
+// delFDB deletes as bridge fdb del does: an entry of this port alone, and
+// without a VLAN those in all of the port's.
+func (o *Ours) delFDB(s *Step) error {
+	p := o.port[s.Port]
+	vids := []uint16{s.VLAN}
+	if s.VLAN == 0 {
+		for _, v := range o.b.VLANs(p) {
+			vids = append(vids, v.VID)
+		}
+	}
+	err := errNoEntry
+	for _, vid := range slices.Backward(vids) {
+		if e, ok := o.b.Lookup(s.MAC, vid, o.now()); ok && e.Port == p {
+			o.b.Delete(s.MAC, vid)
+			err = nil
+		}
+	}
+	return err
 }
 
 // advance lets time pass, from one timer to the next.
@@ -199,26 +427,48 @@ func (o *Ours) happened() {
 // State shows the tables.
 func (o *Ours) State(which Tables) (s State, err error) {
 	if which&FDBTable != 0 {
-		for _, e := range o.b.Entries(o.now()) {
-			flags := []string{e.Kind.String()}
-			if e.Sticky {
-				flags = append(flags, "sticky")
-			}
-			s.FDB = append(s.FDB, entry(e.MAC, e.VLAN, o.number(e.Port), flags...))
-		}
-		slices.Sort(s.FDB)
+		s.FDB = o.showFDB()
+	}
+	if which&VLANTable != 0 && !o.setup.NoVLANs {
+		s.VLAN = o.showVLANs()
 	}
 	if which&PortTable != 0 {
-		for _, p := range o.b.Ports() {
-			s.Ports = append(s.Ports, fmt.Sprintf("port %d %s", o.number(p), stateText(3)))
+		for _, l := range o.b.Links(o.now()) {
+			s.Ports = append(s.Ports, fmt.Sprintf("port %d %s", o.number(l.Port), stateText(uint8(l.State))))
 		}
 		slices.Sort(s.Ports)
 	}
 	return s, nil
 }
 
-// supported are the features that this side can be asked for.
-var supported = []string{"ageing_time", "group_fwd_mask", "mcast_snooping", "port learning"}
+func (o *Ours) showFDB() (lines []string) {
+	for _, e := range o.b.Entries(o.now()) {
+		flags := []string{e.Kind.String()}
+		if e.Sticky {
+			flags = append(flags, "sticky")
+		}
+		if e.ExternLearned {
+			flags = append(flags, "extern_learn")
+		}
+		if e.Locked {
+			flags = append(flags, "locked")
+		}
+		lines = append(lines, entry(e.MAC, e.VLAN, o.number(e.Port), flags...))
+	}
+	slices.Sort(lines)
+	return lines
+}
 
-// Supports says that a feature can be asked for.
-func Supports(name string) bool { return slices.Contains(supported, name) }
+func (o *Ours) showVLANs() (lines []string) {
+	for _, p := range append(o.b.Ports(), bridge.Local) {
+		for _, v := range o.b.VLANs(p) {
+			line := vlanText(o.number(p), v.VID, v.PVID, v.Untagged, uint8(v.State))
+			if o.b.Config().VLANStats {
+				line += fmt.Sprintf(" rx %d in %d tx %d in %d", v.Stats.RxBytes, v.Stats.RxFrames, v.Stats.TxBytes, v.Stats.TxFrames)
+			}
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}

@@ -86,11 +86,14 @@ func sameEvent(x, y Event) bool {
 	return x.What == y.What && x.Periodic == y.Periodic && (x.Periodic || (x.At-y.At).Abs() <= slack)
 }
 
+// tracks sorts events by their tracks. In the beginning, too, several of one kind
+// count as one: each port that is added has the others begin again with what
+// they send first.
 func tracks(list []Event) map[string][]Event {
 	all := map[string][]Event{}
 	for _, e := range list {
 		t := all[e.Track]
-		if n := len(t); n > 0 && e.Periodic && t[n-1].What == e.What {
+		if n := len(t); n > 0 && t[n-1].What == e.What && (e.Periodic || e.At < slack) {
 			continue
 		}
 		all[e.Track] = append(t, e)
