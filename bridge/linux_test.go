@@ -1,0 +1,57 @@
+package bridge
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ringside/bridge/snoop"
+	"ringside/sim"
+)
+
+// Each test here is a difference from the kernel's bridge that was found by
+// internal/differential, as it is seen from this package.
+
+// asked is the ports by which queries were sent since the last call.
+func asked(b *Bridge) (ports []Port) {
+	for _, s := range b.Sent() {
+		ports = append(ports, s.Port)
+	}
+	return ports
+}
+
+func querier(t *testing.T) *Bridge {
+	b, err := New(Config{MAC: MAC{2, 0, 0, 0, 0, 1}, Multicast: snoop.Config{Querier: true}})
+	require.NoError(t, err)
+	for range 3 {
+		_, err = b.AddPort(PortConfig{})
+		require.NoError(t, err)
+	}
+	b.Tick(0)
+	b.Sent()
+	return b
+}
+
+// Queries go out when their timer fires, not only with the next frame.
+func TestTickSendsQueries(t *testing.T) {
+	b := querier(t)
+	b.Tick(31 * sim.Second)
+	assert.Empty(t, asked(b))
+	b.Tick(32 * sim.Second)
+	assert.ElementsMatch(t, []Port{Local, 1, 2, 3}, asked(b))
+}
+
+// A port that goes, comes or is set has all that forward begin their queries anew.
+func TestPortsAskAgainWhenOneChanges(t *testing.T) {
+	for name, change := range map[string]func(*Bridge) error{
+		"down":    func(b *Bridge) error { return b.SetLink(3, false) },
+		"removed": func(b *Bridge) error { return b.RemovePort(3) },
+	} {
+		b := querier(t)
+		b.Tick(sim.Second)
+		require.NoError(t, change(b))
+		b.Tick(sim.Second)
+		assert.ElementsMatch(t, []Port{1, 2}, asked(b), name)
+	}
+}
