@@ -21,7 +21,6 @@ func (b *Bridge) Tick(now sim.Time) (did Ticked) {
 	b.now = max(b.now, now)
 	b.tree.Tick(now)
 	b.snooper.Tick(now)
-	b.collect()
 	if b.walk <= now {
 		did.Walked, did.Aged = b.age(now)
 	}

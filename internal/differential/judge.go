@@ -133,9 +133,6 @@ func once(list []Copy) []Copy {
 }
 
 func tables(linux, ours Side, which Tables) (string, error) {
-	if !Supports("mdb") {
-		which &^= MDBTable
-	}
 	theirs, err := linux.State(which)
 	if err != nil {
 		return "", fmt.Errorf("Linux: tables: %w", err)

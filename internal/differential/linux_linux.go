@@ -548,7 +548,11 @@ func (l *Linux) neigh(s *Step) error {
 			return err
 		}
 	}
-	return l.rtnl.neigh(s.Kind == DelNeigh, index, s.IP.AsSlice(), s.MAC[:])
+	err := l.rtnl.neigh(s.Kind == DelNeigh, index, s.IP.AsSlice(), s.MAC[:])
+	if s.Kind == DelNeigh && errors.Is(err, unix.ENOENT) {
+		return nil // the table of neighbours is not the bridge's
+	}
+	return err
 }
 
 func (l *Linux) vlanDevice(vid uint16) (int, error) {

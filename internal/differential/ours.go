@@ -212,7 +212,8 @@ var supported = []string{
 	"port state", "port learning", "port flood", "port mcast_flood", "port bcast_flood", "port hairpin", "port isolated", "port locked", "port mab",
 	"port group_fwd_mask", "port backup_port", "port cost", "port priority", "port guard", "port root_block", "port fastleave",
 	"port mcast_to_unicast", "port mcast_max_groups", "port mcast_router",
-	"set port", "fdb kinds", "fdb flush", "cable",
+	"port neigh_suppress", "port neigh_vlan_suppress", "vlan neigh_suppress", "vlan interface",
+	"set bridge", "set port", "fdb kinds", "fdb flush", "mdb", "cable", "neigh", "neigh6",
 }
 
 // Supports says that a feature can be asked for.
@@ -313,12 +314,27 @@ func (o *Ours) own() (all []Copy) {
 func (o *Ours) configure(s *Step) error {
 	p := o.port[s.Port]
 	switch s.Kind {
+	case SetBridge:
+		cfg := o.b.Config()
+		if err := setBridge(&cfg, s.Setting); err != nil {
+			return err
+		}
+		return o.b.SetConfig(cfg)
 	case SetPort:
 		return o.setPort(s)
 	case SetVLAN:
-		if s.Setting.Name == "state" {
+		switch s.Setting.Name {
+		case "state":
 			return o.b.SetVLANState(p, s.VLAN, stp.State(s.Setting.Value))
+		case "neigh_suppress":
+			return o.b.SetVLANNeighSuppress(p, s.VLAN, s.Setting.Value != 0)
 		}
+	case AddMDB:
+		return o.b.AddMDB(snoop.Static{Port: snoop.Port(p), Group: group(s), Source: s.Source, VID: s.VLAN, Permanent: s.State != 0})
+	case DelMDB:
+		return o.b.DeleteMDB(p, group(s), s.Source, s.VLAN)
+	case AddNeigh, DelNeigh:
+		return o.neigh(s)
 	case AddFDB:
 		return o.addFDB(s)
 	case DelFDB:
@@ -342,10 +358,34 @@ func (o *Ours) configure(s *Step) error {
 	return ErrSkip
 }
 
+func group(s *Step) snoop.Group { return snoop.Group{IP: s.Group, MAC: snoop.MAC(s.GroupL2)} }
+
+// neigh adds or deletes a neighbour of the bridge's interface, or of that of one
+// of its VLANs.
+func (o *Ours) neigh(s *Step) error {
+	var d neigh.Device
+	if s.VLAN != 0 {
+		d = neigh.VLAN(s.VLAN)
+		o.neighs.AddDevice(d)
+	}
+	if s.Kind == AddNeigh {
+		return o.neighs.Set(d, s.IP, neigh.Neighbour{MAC: s.MAC, State: neigh.Permanent})
+	}
+	o.neighs.Delete(d, s.IP)
+	return nil
+}
+
 func (o *Ours) setPort(s *Step) error {
 	p := o.port[s.Port]
-	if s.Setting.Name == "state" {
+	switch s.Setting.Name {
+	case "state":
 		return o.b.SetState(p, stp.State(s.Setting.Value))
+	case "mcast_router":
+		r, err := snoop.RouterNumber(int(s.Setting.Value))
+		if err != nil {
+			return err
+		}
+		return o.b.SetMcastRouter(p, r)
 	}
 	cfg := o.b.PortConfig(p)
 	if err := setPort(&cfg, s.Setting); err != nil {
@@ -432,6 +472,9 @@ func (o *Ours) State(which Tables) (s State, err error) {
 	if which&VLANTable != 0 && !o.setup.NoVLANs {
 		s.VLAN = o.showVLANs()
 	}
+	if which&MDBTable != 0 {
+		s.MDB = o.showMDB()
+	}
 	if which&PortTable != 0 {
 		for _, l := range o.b.Links(o.now()) {
 			s.Ports = append(s.Ports, fmt.Sprintf("port %d %s", o.number(l.Port), stateText(uint8(l.State))))
@@ -454,6 +497,31 @@ func (o *Ours) showFDB() (lines []string) {
 			flags = append(flags, "locked")
 		}
 		lines = append(lines, entry(e.MAC, e.VLAN, o.number(e.Port), flags...))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func (o *Ours) showMDB() (lines []string) {
+	for _, e := range o.b.MDB(o.now()) {
+		var sources []string
+		for _, s := range e.Sources {
+			sources = append(sources, s.Addr.String())
+		}
+		mode, source := "", ""
+		switch {
+		case e.Filtered && e.Include:
+			mode = "include"
+		case e.Filtered:
+			mode = "exclude"
+		}
+		if e.Source.IsValid() {
+			source = e.Source.String()
+		}
+		lines = append(lines, mdbText(e.Group.String(), source, o.number(bridge.Port(e.Port)), e.VID, e.Permanent, mode, e.Blocked, sources))
+	}
+	for _, r := range o.b.RouterPorts(o.now()) {
+		lines = append(lines, fmt.Sprint("router on port ", o.number(bridge.Port(r.Port))))
 	}
 	slices.Sort(lines)
 	return lines
