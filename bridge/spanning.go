@@ -17,7 +17,11 @@ func (e treeEnv) SetState(n uint16, s stp.State) { e.b.setState(Port(n), s) }
 
 // Selected has a port begin its queries from the start, as br_port_state_selection
 // does.
-func (e treeEnv) Selected(n uint16) { e.b.snooper.EnablePort(snoop.Port(n), e.b.now) }
+func (e treeEnv) Selected(n uint16) {
+	if e.b.why == nil {
+		e.b.snooper.EnablePort(snoop.Port(n), e.b.now)
+	}
+}
 
 // Send is br_send_bpdu.
 func (e treeEnv) Send(n uint16, frame []byte) { e.b.emit(Port(n), frame) }

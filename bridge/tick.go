@@ -74,10 +74,11 @@ func (b *Bridge) age(now sim.Time) (walked, aged int) {
 }
 
 // expect has the table walked when an entry of the time now has aged, if not
-// before.
+// before. A change of topology, which shortens the ages, does not hurry the walk:
+// Linux has set its time before, too.
 func (b *Bridge) expect(now sim.Time) {
 	if b.walk == sim.Never && b.hold != sim.Never {
-		b.walk = after(now, b.hold)
+		b.walk = after(now, max(b.hold, b.cfg.Ageing))
 		b.due = min(b.due, b.walk)
 	}
 }
