@@ -57,7 +57,7 @@ var walls = []wall{
 	{"internal/iproute", "ours", "bridge bridge/snoop bridge/stp sim", "what is printed of a bridge is what the bridge says of itself"},
 	{"internal/histogram", "ours", "sim", "a histogram counts spans of virtual time"},
 
-	{"internal/differential", "ours", "bridge bridge/snoop bridge/stp cost sim", "what is compared with Linux is the bridge alone"},
+	{"internal/differential", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost sim", "what is compared with Linux is the bridge alone"},
 	{"ours -internal/differential/...", "internal/differential/...", "", "comparing is for tests and its command"},
 	{"ours -internal/differential", "github.com/mdlayher/...", "", "the machine is emulated: only the comparison asks a real kernel"},
 

@@ -347,6 +347,9 @@ func (g *generator) flip() {
 	}
 	g.neighs = g.neighs || s.Value != 0 && slices.Contains([]string{"neigh_suppress", "proxy_arp", "proxy_arp_wifi"}, f.name)
 	g.add(Step{Kind: SetPort, Port: p, Setting: s})
+	if f.name == "state" {
+		g.add(Step{Kind: Wait, For: 10 * time.Millisecond})
+	}
 }
 
 func (g *generator) flipBridge() {
@@ -359,7 +362,7 @@ func (g *generator) flipBridge() {
 			Setting{"vlan_protocol", pick(g, []uint64{EtherVLAN, EtherSVLAN})})
 	}
 	if g.snooping {
-		list = append(list, Setting{"mcast_router", uint64(g.IntN(3))}, Setting{"mcast_snooping", flag(g.percent(70))},
+		list = append(list, Setting{"mcast_router", uint64(g.IntN(3))}, Setting{"mcast_snooping", flag(g.percent(70))}, Setting{"mcast_querier", uint64(g.IntN(2))},
 			Setting{"mcast_igmp_version", uint64(2 + g.IntN(2))}, Setting{"mcast_mld_version", uint64(1 + g.IntN(2))})
 	}
 	if s := pick(g, list); g.has(s.Name) && g.has("set bridge") {
@@ -419,7 +422,8 @@ func (g *generator) mdbStep() {
 func (g *generator) neigh() {
 	i := g.IntN(len(hosts))
 	s := Step{Kind: AddNeigh, IP: hosts[i], MAC: g.stations[i]}
-	if g.percent(40) && g.has("neigh6") {
+	if g.percent(40) && g.has("neigh6") && !g.snooping {
+		g.s.IPv6 = true
 		s.IP = hosts6[i]
 	}
 	if g.percent(20) {

@@ -96,6 +96,17 @@ func quiet() error {
 	return nil
 }
 
+// speakIPv6 gives an interface a stack of IPv6 that has no address, and so says
+// nothing.
+func speakIPv6(name string) error {
+	for _, s := range [][2]string{{"addr_gen_mode", "1"}, {"router_solicitations", "0"}, {"disable_ipv6", "0"}} {
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/"+s[0], []byte(s[1]), 0); err != nil {
+			return fmt.Errorf("IPv6 on %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 func (l *Linux) newTap(p int) error {
 	fd, err := openTap(portName(p))
 	if err != nil {
@@ -150,6 +161,11 @@ func (l *Linux) Open(s *Setup) error {
 		return err
 	}
 	l.br = link.index
+	if s.IPv6 {
+		if err := speakIPv6(bridgeName); err != nil {
+			return err
+		}
+	}
 	for _, o := range s.Bridge {
 		if err := l.set(bridgeOptions, o, func(o option, v uint64) error { return l.rtnl.setBridge(l.br, o, v) }); err != nil {
 			return fmt.Errorf("bridge %s %d: %w", o.Name, o.Value, err)
@@ -564,7 +580,13 @@ func (l *Linux) vlanDevice(vid uint16) (int, error) {
 		return 0, fmt.Errorf("interface of VLAN %d: %w", vid, err)
 	}
 	link, err := l.rtnl.link(name)
+	if err != nil {
+		return 0, err
+	}
 	l.vlans[vid] = link.index
+	if l.setup.IPv6 {
+		err = speakIPv6(name)
+	}
 	return link.index, err
 }
 

@@ -1,5 +1,7 @@
 package differential
 
+import "time"
+
 // Rows are the setups that have a name: one for each difference that was found,
 // and for what chance does not find.
 func Rows() []*Setup {
@@ -13,6 +15,21 @@ func Rows() []*Setup {
 				{Kind: Frame, Port: 1, Bytes: Ethernet(broadcast, station(1), EtherVLAN)},
 				{Kind: Frame, Port: 1, Bytes: Ethernet(broadcast, station(1), EtherSVLAN, 0, 2)},
 				{Kind: Frame, Port: Host, Bytes: Tagged(2, Ethernet(broadcast, station(1), EtherTest, 1))},
+			},
+		},
+		{
+			Name: "groups while snooping is off", Bridge: Settings{{"mcast_snooping", 1}}, Ports: make([]Settings, 3), Deep: true,
+			Steps: []Step{
+				wait(25 * time.Millisecond), in(1, report(1, groups[0])), {Kind: AddMDB, Port: 2, Group: groups[1], State: 1},
+				{Kind: SetBridge, Setting: Setting{"mcast_snooping", 0}}, wait(20 * time.Millisecond), in(1, report(1, groups[2])), hello(1, 1),
+				{Kind: SetBridge, Setting: Setting{"mcast_snooping", 1}}, wait(20 * time.Millisecond), hello(1, 1),
+			},
+		},
+		{
+			Name: "one group too many", Bridge: Settings{{"mcast_snooping", 1}, {"mcast_hash_max", 1}}, Ports: make([]Settings, 3), Deep: true,
+			Steps: []Step{
+				wait(25 * time.Millisecond), in(1, report(1, groups[0])), in(2, report(1, groups[1])), hello(1, 1),
+				{Kind: SetBridge, Setting: Setting{"mcast_snooping", 1}}, wait(20 * time.Millisecond), hello(1, 1),
 			},
 		},
 	}...)

@@ -30,6 +30,9 @@ type Setup struct {
 	// NoVLANs says that the kernel was built without VLAN filtering: then a new
 	// bridge has no default VLAN 1. Pair.Run sets it.
 	NoVLANs bool
+	// IPv6 has the host's interfaces speak IPv6, without an address of their own.
+	// With snooping they would report groups, whenever they like.
+	IPv6 bool
 	// Deep has the tables compared after each step; else the forwarding
 	// database only, and the others at the end.
 	Deep bool

@@ -32,6 +32,9 @@ const watched = FDBTable | MDBTable | PortTable
 // their age depends on the millisecond.
 func framesOf(at time.Duration, list []Copy) (all []Event) {
 	for _, c := range list {
+		if c.How == ToHost && at < slack/2 {
+			continue // the socket there hears from just after the interface is up
+		}
 		e := Event{At: at, Track: c.Place.String(), What: Describe(c.Bytes)}
 		if len(c.Bytes) >= headerLen && bridge.MAC(c.Bytes[:6]) == Reserved(0) {
 			b := slices.Clone(c.Bytes)

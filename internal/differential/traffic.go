@@ -54,7 +54,7 @@ func (g *generator) frameOn(p int) {
 	case n < 86:
 		f = g.membership()
 	case n < 96:
-		f = g.neighbour()
+		f = g.neighbour(p)
 	default:
 		f = g.bpdu()
 	}
@@ -228,10 +228,15 @@ func (g *generator) mld() []byte {
 	return Ethernet(GroupMAC(dst), g.station(), EtherIPv6, p...)
 }
 
-// neighbour is a message of ARP or of neighbour discovery.
-func (g *generator) neighbour() []byte {
+// neighbour is a message of ARP or of neighbour discovery. The host's are from
+// its own address: an answer to another, which Linux would put into the bridge
+// as a frame of the host's, is not modelled.
+func (g *generator) neighbour(p int) []byte {
 	i, j := g.IntN(len(hosts)), g.IntN(len(hosts))
 	mac, to := g.stations[i], g.stations[j]
+	if p == Host {
+		mac = g.s.MAC(Host)
+	}
 	if g.percent(50) {
 		return g.arp(mac, to, hosts[i], hosts[j])
 	}
