@@ -85,8 +85,13 @@ func New(cfg Config) (*Bridge, error) {
 	return b, nil
 }
 
-// Config is the configuration with its defaults filled in.
-func (b *Bridge) Config() Config { return b.cfg }
+// Config is the configuration as it is, with its defaults filled in. NoSnooping is
+// set, too, when a group too many has ended snooping.
+func (b *Bridge) Config() Config {
+	c := b.cfg
+	c.NoSnooping = !b.snooper.Enabled()
+	return c
+}
 
 // Stats is what happened to the table so far.
 func (b *Bridge) Stats() Stats { return b.stats }

@@ -285,9 +285,7 @@ func (b *Bridge) apply(old *Config) {
 	if c.DefaultPVID != old.DefaultPVID {
 		b.changePVID(old.DefaultPVID)
 	}
-	if c.NoSnooping != old.NoSnooping {
-		b.snooper.SetSnooping(!c.NoSnooping, b.now)
-	}
+	b.snooper.SetSnooping(!c.NoSnooping, b.now)
 	b.snooper.SetAddrs(c.addrs())
 }
 

@@ -53,14 +53,8 @@ func (b *Bridge) FlushMDB(f snoop.Filter) {
 	b.collect()
 }
 
-// MDB is the groups as they are at the time now. While there is no snooping none
-// are shown, as in Linux, though they are kept.
-func (b *Bridge) MDB(now sim.Time) []snoop.Entry {
-	if !b.snooper.Enabled() {
-		return nil
-	}
-	return b.snooper.Entries(max(now, b.now))
-}
+// MDB is the groups as they are at the time now.
+func (b *Bridge) MDB(now sim.Time) []snoop.Entry { return b.snooper.Entries(max(now, b.now)) }
 
 // RouterPorts is the ports with a multicast router behind them.
 func (b *Bridge) RouterPorts(now sim.Time) []snoop.RouterPort {

@@ -164,13 +164,21 @@ func (s *Snooper) Stop(now sim.Time) {
 	}
 }
 
-// SetSnooping is mcast_snooping: off, everything is flooded.
+// SetSnooping is mcast_snooping: off, everything is flooded, and what ports have
+// that is not permanent is forgotten.
 func (s *Snooper) SetSnooping(on bool, now sim.Time) {
 	s.Tick(now)
 	if on == s.enabled {
 		return
 	}
 	s.enabled = on
+	if !on {
+		for _, p := range s.ports {
+			if p != nil {
+				s.disable(p)
+			}
+		}
+	}
 	if !on || !s.running {
 		return
 	}

@@ -608,7 +608,7 @@ func (l *Linux) State(which Tables) (s State, err error) {
 		}
 	}
 	if which&MDBTable != 0 {
-		if s.MDB, err = l.showMDB(); err != nil {
+		if s.MDB, s.NoMDB, err = l.showMDB(); err != nil {
 			return s, err
 		}
 	}
@@ -659,8 +659,14 @@ func (l *Linux) showVLANs() (lines []string, err error) {
 	return lines, err
 }
 
-func (l *Linux) showMDB() (lines []string, err error) {
+func (l *Linux) showMDB() (lines []string, hidden bool, err error) {
 	list, routers, err := l.rtnl.groups(l.br)
+	if err == nil && len(list) == 0 {
+		link, err := l.rtnl.link(bridgeName)
+		if err != nil || number(link.data[unix.IFLA_BR_MCAST_SNOOPING]) == 0 {
+			return nil, true, err
+		}
+	}
 	for _, g := range list {
 		lines = append(lines, l.mdbText(g))
 	}
@@ -668,7 +674,7 @@ func (l *Linux) showMDB() (lines []string, err error) {
 		lines = append(lines, fmt.Sprint("router on port ", l.port(i)))
 	}
 	slices.Sort(lines)
-	return lines, err
+	return lines, false, err
 }
 
 func (l *Linux) mdbText(g mdbLine) string {
