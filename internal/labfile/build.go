@@ -36,7 +36,9 @@ func (l *lab) refer() {
 		for _, m := range k.mirrors {
 			l.there(m, "interface", without(all, k.name))
 		}
-		if k.backup != nil {
+		if k.backup != nil && k.bridge == ringside.NoBridge {
+			l.wrong(k.backup.field, "%s is on no bridge, where no port stands in for it", k.name)
+		} else if k.backup != nil {
 			l.there(*k.backup, "other port of "+k.bridge, without(ports[k.bridge], k.name))
 		}
 	}

@@ -166,21 +166,23 @@ func (l *lab) readNICs(f field) {
 	list := l.fields(f, "names of NICs, each with what it is")
 	l.cfg.NICs = make([]ringside.NIC, 0, len(list))
 	l.named(list, func(f field) {
-		if !l.take(f, f.name) {
-			return
+		if l.take(f, f.name) {
+			l.cfg.NICs = append(l.cfg.NICs, ringside.NIC{Name: f.name})
+			l.readNIC(f, &l.cfg.NICs[len(l.cfg.NICs)-1])
 		}
-		l.cfg.NICs = append(l.cfg.NICs, ringside.NIC{Name: f.name})
-		n := &l.cfg.NICs[len(l.cfg.NICs)-1]
-		link := &linkAt{field: f, name: f.name, port: &n.Port}
-		l.mapping(f, "what the NIC is, as {bridge: br0, queues: 4}", append(l.link(link, &n.Bridge, &n.MTU, &n.MirrorIn, &n.MirrorOut),
-			known{"link", func(f field) { l.wire(f, n) }},
-			known{"queues", whole(l.reader, &n.Queues, 1, 16)},
-			known{"ring", func(f field) { l.ring(f, &n.Ring) }},
-			known{"itr", func(f field) { l.itr(f, n) }},
-			known{"drop_en", l.on(&n.DropEn)},
-		))
-		l.links = append(l.links, link)
 	})
+}
+
+func (l *lab) readNIC(f field, n *ringside.NIC) {
+	link := &linkAt{field: f, name: f.name, port: &n.Port}
+	l.mapping(f, "what the NIC is, as {bridge: br0, queues: 4}", append(l.link(link, &n.Bridge, &n.MTU, &n.MirrorIn, &n.MirrorOut),
+		known{"link", func(f field) { l.wire(f, n) }},
+		known{"queues", whole(l.reader, &n.Queues, 1, 16)},
+		known{"ring", func(f field) { l.ring(f, &n.Ring) }},
+		known{"itr", func(f field) { l.itr(f, n) }},
+		known{"drop_en", l.on(&n.DropEn)},
+	))
+	l.links = append(l.links, link)
 }
 
 // link is the keys that every interface has.
@@ -248,55 +250,62 @@ func (l *lab) readVMs(f field) {
 	l.cfg.VMs = make([]ringside.VM, 0, len(list))
 	l.named(list, func(f field) {
 		l.cfg.VMs = append(l.cfg.VMs, ringside.VM{Name: f.name})
-		i := len(l.cfg.VMs) - 1
-		v := &l.cfg.VMs[i]
-		link := &linkAt{field: f, name: fmt.Sprintf("tap%d", i), port: &v.Port}
-		name, program := f, "sink"
-		v.Program, _ = Program("sink")
-		l.mapping(f, "what the guest is, as {program: echo, addr: 192.0.2.7}", append(l.link(link, &v.Bridge, &v.MTU, &v.MirrorIn, &v.MirrorOut),
-			known{"program", func(f field) {
-				s, ok := l.text(f)
-				if !ok {
-					return
-				}
-				p, err := Program(s)
-				if err != nil {
-					l.wrong(f, "%s: %v", quote(s), err)
-					return
-				}
-				v.Program, program = p, s
-			}},
-			known{"mac", l.stationInto((*bridge.MAC)(&v.MAC))},
-			known{"addr", func(f field) { v.Addr, _ = l.addr(f) }},
-			known{"batch", whole(l.reader, &v.Batch, 1, 1024)},
-			known{"cpu", func(f field) {
-				if n, ok := l.number(f, 0, 1023); ok {
-					cpu := int(n)
-					v.CPU = &cpu
-					l.cpus = append(l.cpus, reference{field: f})
-				}
-			}},
-			known{"tap", func(f field) {
-				if s, ok := l.ifname(f); ok {
-					name, link.name = f, s
-				}
-			}},
-			known{"known", func(f field) {
-				for _, e := range l.list(f) {
-					if m, ok := l.station(e); ok {
-						v.Known = append(v.Known, m)
-					}
-				}
-			}},
-		))
-		v.Port.Name = link.name
-		if l.take(name, link.name) {
-			l.links = append(l.links, link)
-		}
-		if !slices.Contains(l.programs, program) {
-			l.programs = append(l.programs, program)
-		}
+		l.readVM(f, len(l.cfg.VMs)-1)
 	})
+}
+
+func (l *lab) readVM(f field, i int) {
+	v := &l.cfg.VMs[i]
+	link := &linkAt{field: f, name: fmt.Sprintf("tap%d", i), port: &v.Port}
+	name, program := f, "sink"
+	v.Program, _ = Program(program)
+	l.mapping(f, "what the guest is, as {program: echo, addr: 192.0.2.7}", append(l.link(link, &v.Bridge, &v.MTU, &v.MirrorIn, &v.MirrorOut),
+		known{"program", func(f field) { l.program(f, v, &program) }},
+		known{"mac", l.stationInto((*bridge.MAC)(&v.MAC))},
+		known{"addr", func(f field) { v.Addr, _ = l.addr(f) }},
+		known{"batch", whole(l.reader, &v.Batch, 1, 1024)},
+		known{"cpu", func(f field) { l.cpu(f, v) }},
+		known{"tap", func(f field) {
+			if s, ok := l.ifname(f); ok {
+				name, link.name = f, s
+			}
+		}},
+		known{"known", func(f field) {
+			for _, e := range l.list(f) {
+				if m, ok := l.station(e); ok {
+					v.Known = append(v.Known, m)
+				}
+			}
+		}},
+	))
+	v.Port.Name = link.name
+	if l.take(name, link.name) {
+		l.links = append(l.links, link)
+	}
+	if !slices.Contains(l.programs, program) {
+		l.programs = append(l.programs, program)
+	}
+}
+
+func (l *lab) program(f field, v *ringside.VM, name *string) {
+	s, ok := l.text(f)
+	if !ok {
+		return
+	}
+	p, err := Program(s)
+	if err != nil {
+		l.wrong(f, "%s: %v", quote(s), err)
+		return
+	}
+	v.Program, *name = p, s
+}
+
+func (l *lab) cpu(f field, v *ringside.VM) {
+	if n, ok := l.number(f, 0, 1023); ok {
+		cpu := int(n)
+		v.CPU = &cpu
+		l.cpus = append(l.cpus, reference{field: f})
+	}
 }
 
 // readPatches reads the cables between bridges.

@@ -48,15 +48,23 @@ func (l *lab) readPort(f field, link *linkAt) {
 	})
 }
 
+// states are those that can be set by hand, in bridge(8)'s order. A port that is to be
+// disabled has no carrier.
+var states = []string{"listening", "learning", "forwarding", "blocking"}
+
 // state reads a state by name, or by its number as bridge(8) allows.
 func (l *lab) state(f field, into *stp.State) {
 	s, ok := l.text(f)
-	if n, err := strconv.Atoi(s); ok && err == nil && n >= int(stp.Disabled) && n <= int(stp.Blocking) {
+	switch n, err := strconv.Atoi(s); {
+	case !ok:
+	case s == "disabled" || err == nil && n == int(stp.Disabled):
+		l.wrong(f, "a port that is to be disabled has no carrier: write carrier: off")
+	case err == nil && n > 0 && n <= len(states):
 		*into = stp.State(n)
-		return
-	}
-	if i, ok := l.word(f, "disabled", "listening", "learning", "forwarding", "blocking"); ok {
-		*into = stp.State(i)
+	default:
+		if i, ok := l.word(f, states...); ok {
+			*into = stp.State(i + 1)
+		}
 	}
 }
 
