@@ -118,7 +118,7 @@ const (
 func (b *Bridge) Handle(in Port, frame []byte, now sim.Time) Verdict {
 	n := uint(uint32(in))
 	if n >= uint(len(b.ports)) || len(frame) < taggedLen {
-		return b.decide(in, frame, now)
+		return b.longer(in, frame, now)
 	}
 	p := &b.ports[n]
 	dst, src := addresses(frame)
@@ -128,7 +128,7 @@ func (b *Bridge) Handle(in Port, frame []byte, now sim.Time) Verdict {
 	if from.key[i] != src {
 		from = b.fdb.next(at)
 		if i = from.match(src); from.key[i] != src {
-			return b.decide(in, frame, now)
+			return b.longer(in, frame, now)
 		}
 	}
 	at = b.fdb.home(dst)
@@ -137,16 +137,58 @@ func (b *Bridge) Handle(in Port, frame []byte, now sim.Time) Verdict {
 	if to.key[j] != dst {
 		to = b.fdb.next(at)
 		if j = to.match(dst); to.key[j] != dst {
-			return b.decide(in, frame, now)
+			return b.longer(in, frame, now)
 		}
 	}
 	here, there := from.what[i], to.what[j]
 	out := &b.ports[there.port()]
 	if !here.refreshes(p.tag) || there.same(here) || there&local != 0 || out.flags&p.avoids != 0 {
-		return b.decide(in, frame, now)
+		return b.longer(in, frame, now)
 	}
 	from.updated[i] = now
 	p.Rx++
 	out.Tx++
 	return Verdict{Out: out.self[:], Action: Forward, Work: Usual}
+}
+
+// longer is the short way within a VLAN if there are VLANs, and the whole way else.
+func (b *Bridge) longer(in Port, frame []byte, now sim.Time) Verdict {
+	if b.cfg.VLANFiltering && len(frame) >= taggedLen && b.has(in) {
+		if v := b.within(in, frame, now); v.Action == Forward {
+			return v
+		}
+	}
+	return b.decide(in, frame, now)
+}
+
+// within is the short way for a frame between known stations of one VLAN. It drops
+// those that are to go the whole way, and changes nothing then.
+func (b *Bridge) within(in Port, frame []byte, now sim.Time) (whole Verdict) {
+	p, g := &b.ports[in], &b.vlans[in]
+	f := pass{frame: frame}
+	f.classify(b.cfg.VLANProtocol, g.pvid)
+	v := g.find(f.vid)
+	if p.tagVLAN == noTag || v == nil || v.stats != nil || v.state != stp.Forwarding {
+		return whole
+	}
+	dst, src := addresses(frame)
+	from, i := b.fdb.find(src.in(f.vid))
+	to, j := b.fdb.find(dst.in(f.vid))
+	if from == nil || to == nil {
+		return whole
+	}
+	here, there := from.what[i], to.what[j]
+	out := &b.ports[there.port()]
+	if !here.refreshes(p.tagVLAN) || there.same(here) || there&local != 0 || out.flags&p.avoids != 0 {
+		return whole
+	}
+	if v = b.vlans[there.port()].find(f.vid); v == nil || v.state != stp.Forwarding {
+		return whole
+	}
+	from.updated[i] = now
+	p.Rx++
+	out.Tx++
+	c := f.shape(v)
+	c.Port = there.port()
+	return Verdict{Out: append(b.scratch[:0], c), Action: Forward, Work: Usual | VLANIngress | VLANEgress}
 }

@@ -113,8 +113,12 @@ func (b *Bridge) flood(f *pass, kind packetKind) Verdict {
 	if f.in == Local && kind != unicast {
 		need = forwarding // what the host sends is not kept from a port by its flag
 	}
-	if !f.filtered && !f.quiet && b.why == nil && f.p.flags&hairpin == 0 {
-		return b.deliver(f, b.floodPlain(f, need), Flood, cost.NoTxTarget)
+	if !f.quiet && b.why == nil && f.p.flags&hairpin == 0 {
+		out := b.floodPlain(f, need)
+		if f.filtered {
+			out = b.inVLAN(f, out)
+		}
+		return b.deliver(f, out, Flood, cost.NoTxTarget)
 	}
 	out := b.scratch[:0]
 	for _, q := range b.members {
@@ -137,8 +141,8 @@ func (b *Bridge) flood(f *pass, kind packetKind) Verdict {
 	return b.deliver(f, out, Flood, cost.NoTxTarget)
 }
 
-// floodPlain lists the ports for a frame that leaves by all of them as it came, which
-// is the same but quicker: their flags say it all.
+// floodPlain lists the ports where nobody asks for more than their flags: it is what
+// mayLeave says of each, but quicker.
 func (b *Bridge) floodPlain(f *pass, need flags) []Copy {
 	mask := need | f.p.flags&isolated
 	out := b.scratch[:cap(b.scratch)]
@@ -150,6 +154,20 @@ func (b *Bridge) floodPlain(f *pass, need flags) []Copy {
 		}
 	}
 	return out[:n]
+}
+
+// inVLAN leaves those of the copies that are for ports in the frame's VLAN, as they
+// leave there.
+func (b *Bridge) inVLAN(f *pass, list []Copy) []Copy {
+	out := list[:0]
+	for _, c := range list {
+		if v := b.vlans[c.Port].find(f.vid); v != nil && v.state == stp.Forwarding {
+			in := f.shape(v)
+			in.Port = c.Port
+			out = append(out, in)
+		}
+	}
+	return out
 }
 
 // deliver counts the copies and adds the one that goes up, br_pass_frame_up. The

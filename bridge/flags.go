@@ -73,10 +73,14 @@ func (b *Bridge) settle(n Port) {
 	}
 	p.fwdMask = b.config[n].GroupFwdMask
 	p.avoids = aside | p.flags&isolated
-	p.tag = n.with(0)
-	if n == Local || p.flags&(learning|forwarding|locked) != learning|forwarding || b.hold == 0 || b.cfg.Promisc ||
-		b.cfg.VLANFiltering || b.suppressing {
-		p.tag = noTag
+	p.tag, p.tagVLAN = noTag, noTag
+	switch {
+	case n == Local || p.flags&(learning|forwarding|locked) != learning|forwarding:
+	case b.hold == 0 || b.cfg.Promisc || b.suppressing:
+	case b.cfg.VLANFiltering:
+		p.tagVLAN = n.with(0)
+	default:
+		p.tag = n.with(0)
 	}
 }
 

@@ -91,6 +91,7 @@ type port struct {
 	PortStats
 	self    [1]Copy // the Out of a frame that leaves by it as it came; to NoPort if it is gone
 	tag     what    // what the entry of a station that stays on this port compares to
+	tagVLAN what    // the same with VLAN filtering on: see within
 	flags   flags
 	avoids  flags // a port with one of these is no target of the short way from here
 	state   stp.State
@@ -100,7 +101,7 @@ type port struct {
 // noTag is like no entry: every frame goes the whole way.
 const noTag = ^what(0)
 
-var gone = port{self: [1]Copy{{Port: NoPort}}, tag: noTag, flags: aside}
+var gone = port{self: [1]Copy{{Port: NoPort}}, tag: noTag, tagVLAN: noTag, flags: aside}
 
 func (c *PortConfig) check() error {
 	switch {

@@ -253,10 +253,9 @@ func tag(frame []byte) (tpid, tci uint16) {
 // admit is br_allowed_ingress: it finds the frame's VLAN and says whether the
 // interface is in it. With filtering off there is one VLAN, 0.
 func (b *Bridge) admit(f *pass) bool {
-	tpid, tci := tag(f.frame)
 	f.network = headerLen
 	if !b.cfg.VLANFiltering {
-		if tpid != 0 && f.in != Local {
+		if tpid, _ := tag(f.frame); tpid != 0 && f.in != Local {
 			f.network += tagLen // skb_vlan_untag has taken it
 		}
 		return true
@@ -264,11 +263,7 @@ func (b *Bridge) admit(f *pass) bool {
 	f.filtered = true
 	f.work |= VLANIngress
 	g := &b.vlans[f.in]
-	if tpid != b.cfg.VLANProtocol {
-		f.untagged(b.cfg.VLANProtocol, g.pvid)
-	} else {
-		f.tagged(b.cfg.VLANProtocol, tci, g.pvid)
-	}
+	f.classify(b.cfg.VLANProtocol, g.pvid)
 	v := g.find(f.vid)
 	switch {
 	case f.vid == 0:
@@ -299,26 +294,22 @@ func (b *Bridge) admit(f *pass) bool {
 	return true
 }
 
-// untagged says how a frame without a tag of the bridge's protocol leaves: it is of
-// the PVID.
-func (f *pass) untagged(proto, pvid uint16) {
-	f.vid = pvid
-	f.withTag = Copy{Tag: uint32(proto)<<16 | uint32(pvid)}
-	f.without = Copy{}
-	f.tci = pvid
-}
-
-// tagged says how a frame with a tag leaves. One whose tag has a priority alone is
-// of the PVID, too, and keeps its priority.
-func (f *pass) tagged(proto, tci, pvid uint16) {
+// classify finds the VLAN of a frame, and how it leaves with and without a tag. One
+// that has no tag of the bridge's protocol is of the PVID. So is one whose tag has a
+// priority alone, which it keeps.
+func (f *pass) classify(proto, pvid uint16) {
+	tpid, tci := tag(f.frame)
+	f.network = headerLen
+	if tpid != proto {
+		f.vid, f.tci = pvid, pvid
+		f.withTag.Tag = uint32(proto)<<16 | uint32(pvid)
+		return
+	}
 	f.network += tagLen
-	f.vid = tci & 0xfff
-	f.withTag = Copy{}
-	f.without = Copy{Strip: true}
-	f.tci = tci
+	f.vid, f.tci = tci&0xfff, tci
+	f.without.Strip = true
 	if f.vid == 0 {
-		f.vid = pvid
-		f.tci = tci | pvid
+		f.vid, f.tci = pvid, tci|pvid
 		f.withTag = Copy{Strip: true, Tag: uint32(proto)<<16 | uint32(f.tci)}
 	}
 }
