@@ -126,32 +126,40 @@ func (k *Kernel) clone(s *skb) *skb {
 }
 
 // settle gives the head of an edited frame a place in memory, where a device can
-// fetch it and a bridge can read on: what lies behind comes along as far as pull.
-// It says whether there was memory.
+// fetch it and a bridge can read on: what lies behind comes along as far as pull,
+// and short pieces whole, lest a frame that is edited time and again fall to bits.
+// It says whether there was memory, and room for one piece more.
 func (k *Kernel) settle(s *skb, pull int) bool {
 	block, err := k.mem.Alloc(0)
 	if err != nil {
 		return false
 	}
-	n := len(s.data)
-	if s.nfrags > 0 {
-		n = min(pull, n+len(s.frags.buf[0].data))
-	}
-	data := k.mem.Bytes(block, max(n, len(s.data)))
-	copy(data, s.data)
-	if more := len(data) - len(s.data); more > 0 {
-		f := &s.frags.buf[0]
-		copy(data[len(s.data):], f.data[:more])
-		f.data, f.addr = f.data[more:], f.addr+mem.Addr(more)
-		if len(f.data) == 0 {
-			k.mem.Release(f.block)
-			s.nfrags--
-			copy(s.frags.buf[:], s.frags.buf[1:s.nfrags+1])
+	data := append(k.mem.Bytes(block, mem.PageSize)[:0], s.data...)
+	taken := int32(0)
+	for taken < s.nfrags {
+		f := &s.frags.buf[taken]
+		n := min(min(pull, mem.PageSize)-len(data), len(f.data))
+		if short := len(f.data) <= 2*pull && len(data)+len(f.data) <= mem.PageSize; short {
+			n = len(f.data)
 		}
+		if n <= 0 {
+			break
+		}
+		data = append(data, f.data[:n]...)
+		f.data, f.addr = f.data[n:], f.addr+mem.Addr(n)
+		if len(f.data) > 0 {
+			break
+		}
+		k.mem.Release(f.block)
+		taken++
+	}
+	if taken > 0 {
+		s.nfrags -= taken
+		copy(s.frags.buf[:], s.frags.buf[taken:s.nfrags+taken])
 	}
 	k.mem.Release(s.block)
 	s.data, s.addr, s.block, s.headed = data, block, block, false
-	return true
+	return s.nfrags <= maxFrags
 }
 
 // pushInside is __vlan_hwaccel_push_inside: before a device fetches the frame, its

@@ -135,3 +135,29 @@ func TestASettledFrameLiesWhereItsAddressesSay(t *testing.T) {
 	}
 	require.Equal(t, 0, b.skbs)
 }
+
+// A frame that gets a tag from every bridge that it passes stays in few pieces, and
+// one that falls to too many all the same, dies
+// and breaks nothing.
+func TestAFrameIsEditedAnyNumberOfTimes(t *testing.T) {
+	b := newBare(t, 8, func(*syscall.Task) error { return nil })
+	inUse := b.mem.InUse()
+	for _, n := range []int{14, 60, 4000, 9000, 65549} {
+		want := make([]byte, n)
+		for i := range want {
+			want[i] = byte(i)
+		}
+		s, edits := b.make(want, false), 0
+		for ; edits < 4000; edits++ {
+			cp := bridge.Copy{Port: 1, Tag: [...]uint32{0x81000001, 0x88a80001}[edits%2]}
+			want = cp.Apply(nil, want)
+			if s = b.edited(s, &cp); s.headed && !b.settle(s, pulled) {
+				break
+			}
+		}
+		require.True(t, bytes.Equal(want, bytesOf(s)))
+		assert.Greater(t, edits, map[bool]int{true: 1024, false: 60}[n <= 9000], "%d bytes", n)
+		b.release(s)
+		require.Equal(t, inUse, b.mem.InUse())
+	}
+}

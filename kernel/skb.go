@@ -45,7 +45,7 @@ type marks struct {
 
 // further is what few frames need: more buffers, and a head that lies in none.
 type further struct {
-	buf  [maxFrags]frag
+	buf  [maxFrags + 1]frag // the last for what lies behind a new head
 	head [headRoom]byte
 }
 
