@@ -197,6 +197,12 @@ func TestPagesOfBridgesFitTheTerminal(t *testing.T) {
 			fits(t, out, columns)
 		}
 	}
+	for _, columns := range []string{"1", "20", "40"} { // narrower than any page is
+		t.Setenv("COLUMNS", columns)
+		code, out, errs := call(t, strings.Fields("explain --port eth0 --config labs/trunk.yaml --dst ff:ff:ff:ff:ff:ff --vlan 20")...)
+		require.Equal(t, exitOK, code, errs)
+		fits(t, out, 60)
+	}
 	for _, verb := range []string{"bridge", "bridge fdb", "bridge vlan", "bridge mdb", "bridge link", "bridge monitor", "explain"} {
 		code, out, _ := call(t, strings.Fields(verb+" --help")...)
 		assert.Equal(t, exitOK, code)

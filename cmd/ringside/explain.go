@@ -286,7 +286,7 @@ func tagWords(tag uint32) string {
 
 // write prints it for people.
 func (x *explanation) write(w io.Writer, width int) error {
-	width = min(width, report.MaxWidth)
+	width = min(max(width, report.MinWidth), report.MaxWidth)
 	var out bytes.Buffer
 	item := func(label, text string, indent int) {
 		for i, l := range report.Wrap(text, width-indent) {

@@ -105,8 +105,9 @@ func Fit(s string, n int) string {
 }
 
 // Wrap breaks text at spaces into lines of at most n columns. A word that is
-// longer than a line is cut.
+// longer than a line is cut. A line has at least one column.
 func Wrap(text string, n int) (lines []string) {
+	n = max(n, 1)
 	line := ""
 	for _, word := range strings.Fields(text) {
 		for width(word) > n {
