@@ -198,15 +198,15 @@ func (b *Bridge) defaults(i int) error {
 // neighbours makes the table that neigh_suppress reads: the host's own addresses
 // and those it knows.
 func (b *Bridge) neighbours() error {
-	if len(b.Neigh) == 0 {
+	if len(b.Neigh)+len(b.Host.Addresses) == 0 {
 		return nil
 	}
 	if b.Neighbours == nil {
 		b.Neighbours = neigh.NewTable()
-		for _, p := range b.Host.Addresses {
-			if err := b.Neighbours.AddLocal(neigh.Bridge, p.Addr()); err != nil {
-				return err
-			}
+	}
+	for _, p := range b.Host.Addresses {
+		if err := b.Neighbours.AddLocal(neigh.Bridge, p.Addr()); err != nil {
+			return err
 		}
 	}
 	for _, n := range b.Neigh {

@@ -11,6 +11,7 @@ import (
 
 	"ringside"
 	"ringside/bridge"
+	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
 	"ringside/cost"
 	"ringside/kernel"
@@ -353,6 +354,32 @@ func TestABridgeAnswersForANeighbour(t *testing.T) {
 	assert.EqualValues(t, 1, rep.Bill.Steps[cost.BrArpSend].Count)
 	assert.EqualValues(t, 1, rep.Bill.Steps[cost.BrDoSuppress].Count)
 	assert.True(t, rep.Conservation.Balanced)
+}
+
+// A question for an address of the host's own is the host's to answer, and kept from
+// ports with neigh_suppress: with neighbours, a table of them, or none.
+func TestAQuestionForTheHostIsKeptFromSuppressedPorts(t *testing.T) {
+	asker, own := netip.MustParseAddr("192.0.2.1"), netip.MustParsePrefix("192.0.2.7/24")
+	for name, br := range map[string]ringside.Bridge{
+		"none":       {},
+		"neighbours": {Neigh: []ringside.Neighbour{{Addr: netip.MustParseAddr("192.0.2.9"), MAC: bridge.MAC{2, 0, 0, 0, 9, 9}}}},
+		"a table":    {Config: bridge.Config{Neighbours: neigh.NewTable()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var quiet, other [][]byte
+			br.Host.Addresses = []netip.Prefix{own}
+			w := (&line{}).play(sim.Millisecond, arp(1, asker, own.Addr()))
+			h, err := ringside.New(ringside.Config{Wire: w, Bridges: []ringside.Bridge{br}, VMs: []ringside.VM{
+				{Program: collect(&quiet), Port: bridge.PortConfig{NeighSuppress: true}}, {Program: collect(&other)},
+			}})
+			require.NoError(t, err)
+			defer h.Close()
+			require.NoError(t, h.Run())
+			assert.Empty(t, quiet)
+			assert.Len(t, other, 1)
+			assert.Len(t, w.sent, 1, "the host's answer")
+		})
+	}
 }
 
 // A group goes to those that want it, to one of them under its own address if the
