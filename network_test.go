@@ -297,6 +297,43 @@ func TestASpanningTreeOpensALoop(t *testing.T) {
 	assert.NotEmpty(t, w.sent, "hellos leave by the wire, too")
 }
 
+// When a patch is pulled the tree closes the other one, and the network is whole
+// again.
+func TestASpanningTreeMendsWhatBreaks(t *testing.T) {
+	var a, b [][]byte
+	w := (&line{}).play(40*sim.Second, frame(0xff, 1, 1)).play(100*sim.Second, frame(0xff, 1, 2))
+	tree := ringside.Bridge{Config: bridge.Config{STP: true}}
+	h, err := ringside.New(ringside.Config{
+		Wire: w, Bridges: []ringside.Bridge{tree, tree}, Patches: make([]ringside.Patch, 2),
+		VMs: []ringside.VM{{Program: collect(&a)}, {Program: collect(&b), Bridge: "br1"}},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	pull := h.Engine.NewTimer("pull", sim.HandlerFunc(func(sim.Time) {
+		for _, end := range []string{"patch0a", "patch0b"} {
+			br, p, ok := h.Kernel.Port(end)
+			require.True(t, ok)
+			require.NoError(t, h.Kernel.Change(br, func(br *bridge.Bridge) error { return br.SetLink(p, false) }))
+		}
+	}))
+	h.Engine.Arm(pull, 50*sim.Second)
+	require.NoError(t, h.Run())
+	for _, got := range [][][]byte{a, b} {
+		for i := range byte(2) {
+			times := 0
+			for _, f := range got {
+				if bytes.Equal(f, frame(0xff, 1, 1+i)) {
+					times++
+				}
+			}
+			assert.Equal(t, 1, times, "broadcast %d", i)
+		}
+	}
+	rep := h.Report()
+	assert.Equal(t, "disabled", rep.Bridges[1].Ports[2].State)
+	assert.Equal(t, "forwarding", rep.Bridges[1].Ports[3].State)
+}
+
 func TestABackupPortTakesOver(t *testing.T) {
 	var a, b [][]byte
 	w := (&line{}).play(sim.Millisecond, frame(7, 1))

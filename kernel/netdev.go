@@ -111,7 +111,7 @@ func (k *Kernel) bridgeOf(br *bridge.Bridge) (*netbridge, error) {
 			return b, nil
 		}
 	}
-	return nil, errors.New("its bridge was not added")
+	return nil, errors.New("the bridge was not added")
 }
 
 // check finds a port of the bridge without an interface, or one at which the

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"ringside/bridge"
 	"ringside/cost"
@@ -29,6 +30,23 @@ func (b *netbridge) expired(sim.Time) {
 		b.sent(c)
 		b.arm()
 	})
+}
+
+// Change has f change a bridge at the present time, from outside of the event loop
+// or in a timer: link state, options, entries. What the bridge has to send about it
+// is sent.
+func (k *Kernel) Change(br *bridge.Bridge, f func(*bridge.Bridge) error) error {
+	b, err := k.bridgeOf(br)
+	if err != nil {
+		return fmt.Errorf("kernel: %s: %w", br.Config().Name, err)
+	}
+	b.br.Tick(k.eng.Now())
+	err = f(b.br)
+	k.cpus[0].later(func(c *CPU) {
+		b.sent(c)
+		b.arm()
+	})
+	return err
 }
 
 // tookBPDU is br_stp_rcv: the host is who the frame was for.
