@@ -65,7 +65,7 @@ func TestEffectsDrawApart(t *testing.T) {
 	for _, f := range frames {
 		other[f.ID] = true
 	}
-	sent, _ := back(t, 5, Way{Loss: Share(5, 100)}, frames)
+	sent, _ := back(t, 5, Way{Loss: Share(5, 100)}, frames, false)
 	for _, f := range sent {
 		delete(other, f.ID)
 	}

@@ -12,7 +12,6 @@ type held struct {
 	heap  []turn
 	slots []slot
 	idle  []int32 // slots without a frame
-	lent  int32   // the slot of the frame that was taken last, plus one
 }
 
 // A turn is when a frame comes out, and where it is.
@@ -50,15 +49,12 @@ func (h *held) put(f *nic.WireFrame, seq uint64, began sim.Time) {
 func (h *held) next() *turn { return &h.heap[0] }
 
 // take puts the earliest into f and says when it set off. Its bytes stay good until
-// the next take.
+// the next put.
 func (h *held) take(f *nic.WireFrame) (began sim.Time) {
-	if h.lent > 0 {
-		h.idle = append(h.idle, h.lent-1)
-	}
 	first := h.heap[0]
 	s := &h.slots[first.slot]
 	*f = nic.WireFrame{ID: s.id, At: first.at, Data: s.data}
-	h.lent = first.slot + 1
+	h.idle = append(h.idle, first.slot)
 	n := len(h.heap) - 1
 	last := h.heap[n]
 	if h.heap = h.heap[:n]; n > 0 {

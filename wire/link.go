@@ -84,7 +84,7 @@ func (l *Link) Receive(f *nic.WireFrame) bool {
 	for {
 		// What sets off from now on comes out later than what is due by now.
 		if w.next() <= w.now {
-			l.release(f)
+			w.release(f)
 			return true
 		}
 		if !w.begin(f) {
@@ -109,24 +109,16 @@ func (l *Link) Receive(f *nic.WireFrame) bool {
 // wait is Receive when nothing more is on its way at the far end: what is held comes
 // out when its time has come.
 func (l *Link) wait(f *nic.WireFrame) bool {
-	at := l.rx.next()
-	switch {
-	case at == sim.Never:
+	if l.rx.held == nil {
 		return false
-	case at <= l.engine.Now():
-		l.release(f)
+	}
+	at := l.rx.next()
+	if at <= l.engine.Now() {
+		l.rx.release(f)
 		return true
 	}
-	l.engine.Arm(l.arrive, at)
+	l.engine.Arm(l.arrive, at) // Never disarms it
 	return false
-}
-
-// release hands out the earliest frame that is held.
-func (l *Link) release(f *nic.WireFrame) {
-	l.rx.release(f)
-	if l.arrive.Armed() {
-		l.engine.Disarm(l.arrive)
-	}
 }
 
 // due wakes the NIC for a frame that waits for it.

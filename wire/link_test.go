@@ -58,7 +58,7 @@ func TestDelayIsFixed(t *testing.T) {
 	got, c := through(t, 1, 0, parsed(t, "delay 2ms"), frames)
 	require.Equal(t, []sim.Time{2 * ms, 2*ms + 10*us, 2*ms + 20*us}, at(got))
 	require.Equal(t, [3]sim.Time{2 * ms, 2 * ms, 2 * ms}, [3]sim.Time{c.Min, c.Mean(), c.Max})
-	got, _ = back(t, 1, parsed(t, "delay 2ms"), frames)
+	got, _ = back(t, 1, parsed(t, "delay 2ms"), frames, false)
 	require.Equal(t, []sim.Time{2 * ms, 2*ms + 10*us, 2*ms + 20*us}, at(got))
 }
 
@@ -87,6 +87,9 @@ func TestQueueDropsAtItsTail(t *testing.T) {
 	require.Equal(t, []uint64{1, 2, 4}, ids(got), "a small one fits where a large one did not")
 	_, c = through(t, 1, 0, parsed(t, "rate 1mbit"), at0(2000, 60))
 	require.Equal(t, uint64(999), c.Lost[LinkQueue], "the default")
+	frames = steady(3, 60, 672*us) // each sets off when the one in front has gone
+	_, c = through(t, 1, 0, parsed(t, "rate 1mbit queue 10b"), frames)
+	require.Zero(t, c.AllLost(), "what need not wait needs no room")
 	// 672 us a frame: one leaves the queue when the one in front of it has gone.
 	frames = at0(4, 60)
 	frames[3].At = 672*us - 1
@@ -212,6 +215,63 @@ func TestHeldFramesAreCounted(t *testing.T) {
 	require.NoError(t, new(Counts).Check())
 	require.Error(t, (&Counts{In: 1}).Check())
 	require.Error(t, (&Counts{Out: 1}).Check())
+}
+
+// At every moment, in the middle of a copy and of a frame that waits for others too.
+func TestAccountBalancesAtEveryMoment(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 8))
+	for range 200 {
+		w := anyWay(r)
+		l, _, _, e := newLink(t, r.Uint64(), 1e9, both(w), anyFrames(r, 60))
+		var f nic.WireFrame
+		for n := 0; ; {
+			for l.Receive(&f) {
+				n++
+				c := l.Rx()
+				require.NoError(t, c.Check(), "%v", w)
+				require.Equal(t, n, int(c.Out))
+			}
+			if !e.Step() {
+				break
+			}
+		}
+		require.Zero(t, l.Rx().Held)
+	}
+}
+
+// A far end whose times go back breaks its contract. It is held to the latest of them.
+func TestFarEndThatGoesBackInTime(t *testing.T) {
+	frames := steady(3, 60, 0)
+	frames[0].At, frames[1].At, frames[2].At = 100*us, 50*us, 101*us
+	for _, text := range []string{"delay 10us reorder 0.00000003%", "delay 10us", ""} {
+		got, _ := through(t, 1, 0, parsed(t, text), frames)
+		require.Equal(t, []uint64{1, 2, 3}, ids(got), text)
+		require.True(t, slices.IsSorted(at(got)))
+	}
+	got, _ := through(t, 1, 0, parsed(t, "delay 10us reorder 100% gap 2"), frames)
+	require.Equal(t, []sim.Time{100 * us, 110 * us, 111 * us}, at(got), "the second goes at once, and not before the first set off")
+}
+
+// A timer for frames that came out early is not left behind.
+func TestNoTimerIsLeftBehind(t *testing.T) {
+	frames := steady(2, 60, 20*us)
+	l, far, n, e := newLink(t, 1, 0, Spec{Rx: parsed(t, "delay 10us 1ps overtake loss gemodel 100% 0%")}, frames[:1])
+	n.Arrive()
+	require.Empty(t, n.got)
+	require.InDelta(t, int64(10*us), int64(e.Next()), 1)
+	far.frames = frames // the second is known before it sets off, and will be lost
+	n.Arrive()
+	require.Equal(t, []uint64{1}, ids(n.got))
+	require.Equal(t, uint64(1), l.Rx().Lost[LinkBurst])
+	require.Equal(t, sim.Never, e.Next())
+}
+
+func TestMeanOfLongDelays(t *testing.T) {
+	var c Counts
+	for range 9 {
+		c.left(far)
+	}
+	require.Equal(t, [3]sim.Time{far, far, far}, [3]sim.Time{c.Min, c.Mean(), c.Max})
 }
 
 func TestLostFramesAreTold(t *testing.T) {

@@ -244,9 +244,11 @@ func checkModel(t *testing.T, w Way, seed, bps uint64, frames []nic.WireFrame, s
 	}
 	m = newModel(w, seed, 0, "tx")
 	want = m.play(frames)
-	got, c = back(t, seed, w, frames)
-	if d := same(want, got); d != "" {
-		t.Errorf("tx: %s", d)
+	for _, ahead := range []bool{true, false} {
+		got, c = back(t, seed, w, frames, ahead)
+		if d := same(want, got); d != "" {
+			t.Errorf("tx, ahead %v: %s", ahead, d)
+		}
 	}
 	for why, n := range c.Lost {
 		seen[why] += n

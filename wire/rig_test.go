@@ -83,12 +83,15 @@ func through(t testing.TB, seed, bps uint64, w Way, frames []nic.WireFrame) ([]n
 	return n.got, c
 }
 
-// back is what comes out at the far end, of frames that the NIC sends at their times.
-func back(t testing.TB, seed uint64, w Way, frames []nic.WireFrame) ([]nic.WireFrame, Counts) {
+// back is what comes out at the far end, of frames that the NIC sends at their times,
+// or ahead of them, all at once.
+func back(t testing.TB, seed uint64, w Way, frames []nic.WireFrame, ahead bool) ([]nic.WireFrame, Counts) {
 	t.Helper()
 	l, far, _, e := newLink(t, seed, 0, Spec{Tx: w}, nil)
 	for i := range frames {
-		require.NoError(t, e.RunUntil(frames[i].At))
+		if !ahead {
+			require.NoError(t, e.RunUntil(frames[i].At))
+		}
 		f := clone(&frames[i])
 		l.Transmit(&f)
 		for j := range f.Data {

@@ -151,6 +151,16 @@ func TestEveryProbabilityReadsBack(t *testing.T) {
 	}
 }
 
+// Of 2^32 draws exactly P hit.
+func TestProbabilityIsExact(t *testing.T) {
+	e := sim.NewEngine(1)
+	for i := range 100 {
+		draw := Prob(e.Source(fmt.Sprint(i)).Uint64() >> 32)
+		require.False(t, draw.hits(e.Source(fmt.Sprint(i))))
+		require.True(t, (draw + 1).hits(e.Source(fmt.Sprint(i))))
+	}
+}
+
 func TestShareIsRoundedToTheNearest(t *testing.T) {
 	require.Equal(t, Prob(0), Share(0, 100))
 	require.Equal(t, Always, Share(100, 100))
