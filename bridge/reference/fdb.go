@@ -43,6 +43,11 @@ func (b *Bridge) ageing() sim.Time {
 	if b.hold != 0 {
 		return b.hold
 	}
+	return b.configured()
+}
+
+// configured is the ageing time as it is set.
+func (b *Bridge) configured() sim.Time {
 	switch b.cfg.Ageing {
 	case 0:
 		return bridge.DefaultAgeing
@@ -77,6 +82,15 @@ func (b *Bridge) await(e *entry, soonest sim.Time) {
 	}
 }
 
+// awaitFirst is await when no walk is to be made yet. A change of topology does not
+// bring it forward: Linux has set its time before.
+func (b *Bridge) awaitFirst(e *entry) {
+	span := max(b.ageing(), b.configured())
+	if b.due == sim.Never && span != sim.Never && b.ageing() != sim.Never && !e.static && !e.extern {
+		b.due = e.updated + span
+	}
+}
+
 // create makes an entry (fdb_create), unless it would be one learned too many.
 func (b *Bridge) create(k key, e entry) bool {
 	if !e.user && !e.local {
@@ -86,9 +100,7 @@ func (b *Bridge) create(k key, e entry) bool {
 		e.counted = true
 	}
 	b.fdb[k] = &e
-	if b.due == sim.Never {
-		b.await(&e, 0)
-	}
+	b.awaitFirst(&e)
 	return true
 }
 
@@ -129,9 +141,7 @@ func (b *Bridge) update(k key, n bridge.Port, locked bool, now sim.Time) bridge.
 		return bridge.Refreshed
 	}
 	e.port, e.extern, e.locked = n, false, false
-	if b.due == sim.Never {
-		b.await(e, 0)
-	}
+	b.awaitFirst(e)
 	return bridge.Moved
 }
 
