@@ -1,9 +1,13 @@
 package bridge_test
 
 import (
+	"net/netip"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"ringside/bridge"
+	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
 	"ringside/sim"
 )
@@ -620,6 +624,214 @@ func TestBridgeMLD(t *testing.T) {
 		}},
 		{name: "without an address of its own the bridge is no querier", cfg: querier, ports: four, steps: []step{
 			settled, sends(1, udp6(1, group), "2 3 4 up"),
+		}},
+	})
+}
+
+// neighbour tells the host of a neighbour in VLAN 10, or that it is gone.
+func neighbour(t *neigh.Table, a netip.Addr, mac bridge.MAC, known bool) step {
+	return func(l *lab) {
+		if !known {
+			t.Delete(neigh.VLAN(10), a)
+			return
+		}
+		require.NoError(l.t, t.Set(neigh.VLAN(10), a, neigh.Neighbour{MAC: mac, State: neigh.Reachable}))
+	}
+}
+
+// answers has a question come in, and looks where it goes and how many answers leave
+// by the port that asked.
+func answers(in bridge.Port, frame []byte, to string, n int) step {
+	return func(l *lab) {
+		l.t.Helper()
+		l.b.Sent()
+		sends(in, frame, to)(l)
+		sent := l.b.Sent()
+		require.Len(l.t, sent, n)
+		for _, s := range sent {
+			require.Equal(l.t, in, s.Port)
+		}
+	}
+}
+
+func TestBridgeNeighSuppress(t *testing.T) {
+	suppress := func(on bool) func(*bridge.PortConfig) {
+		return func(c *bridge.PortConfig) { c.NeighSuppress = on }
+	}
+	byVLAN := func(on bool) func(*bridge.PortConfig) {
+		return func(c *bridge.PortConfig) { c.NeighVLANSuppress = on }
+	}
+	vlanSuppress := func(vid uint16, on bool) step {
+		return func(l *lab) { require.NoError(l.t, l.b.SetVLANNeighSuppress(2, vid, on)) }
+	}
+	solicited := netip.MustParseAddr("ff02::1:ff00:2")
+	for _, ask := range []struct {
+		name       string
+		a          netip.Addr
+		all, alone []byte // to all, and to the one station
+	}{
+		{"ARP", ip4(2), arp(broadcast, host(1), 1, ip4(1), ip4(2)), arp(host(2), host(1), 1, ip4(1), ip4(2))},
+		{"ND", ip6(2), nd(groupMAC(solicited), host(1), 135, 0, ip6(1), solicited, ip6(2)), nd(host(2), host(1), 135, 0, ip6(1), ip6(2), ip6(2))},
+	} {
+		table := neigh.NewTable()
+		table.AddDevice(neigh.VLAN(10))
+		cfg := bridge.Config{VLANFiltering: true, NoSnooping: true, Neighbours: table, DefaultPVID: bridge.NoPVID}
+		ports := []bridge.PortConfig{{}, {Name: "vx0"}, {}}
+		question := vlan(10, ask.all)
+		members := []step{
+			addVLAN(1, bridge.VLAN{VID: 10}), addVLAN(2, bridge.VLAN{VID: 10}), addVLAN(3, bridge.VLAN{VID: 10}),
+			neighbour(table, ask.a, host(2), false),
+		}
+		station := add(bridge.Entry{MAC: host(2), VLAN: 10, Port: 2, Kind: bridge.Static})
+		run(t, []scenario{
+			{name: ask.name + " is answered once neighbour and station are known", cfg: cfg, ports: ports, steps: both(members, []step{
+				answers(1, question, "2 3", 0),
+				set(2, suppress(true)),
+				answers(1, question, "2 3", 0),
+				station,
+				answers(1, question, "2 3", 0),
+				neighbour(table, ask.a, host(2), true),
+				answers(1, question, "3", 1),
+				neighbour(table, ask.a, host(2), false),
+				answers(1, question, "2 3", 0),
+				neighbour(table, ask.a, host(2), true),
+				set(2, suppress(false)),
+				answers(1, question, "2 3", 0),
+			})},
+			{name: ask.name + " to one station is not answered", cfg: cfg, ports: ports, steps: both(members, []step{
+				set(2, suppress(true)), station, neighbour(table, ask.a, host(2), true),
+				answers(1, vlan(10, ask.alone), "2", 0),
+			})},
+			{name: ask.name + " is suppressed in the VLANs that are named alone", cfg: cfg, ports: ports, steps: both(members, []step{
+				addVLAN(1, bridge.VLAN{VID: 20}), addVLAN(2, bridge.VLAN{VID: 20}),
+				set(2, suppress(true)), station, neighbour(table, ask.a, host(2), true),
+				answers(1, question, "3", 1),
+				set(2, byVLAN(true)),
+				answers(1, question, "2 3", 0),
+				vlanSuppress(10, true),
+				answers(1, question, "3", 1),
+				answers(1, vlan(20, ask.all), "2", 0),
+				vlanSuppress(10, false),
+				answers(1, question, "2 3", 0),
+				set(2, byVLAN(false)),
+				answers(1, question, "3", 1),
+			})},
+		})
+	}
+}
+
+func TestBridgeMDB(t *testing.T) {
+	four := make([]bridge.PortConfig, 4)
+	l2 := snoop.Group{MAC: snoop.MAC{1, 0, 0x5e, 0x0a, 0x0a, 0x0a}}
+	group := snoop.Group{IP: ip("239.10.10.10")}
+	permanent := func(p snoop.Port, g snoop.Group) snoop.Static {
+		return snoop.Static{Port: p, Group: g, Permanent: true}
+	}
+	notTaken := func(e snoop.Static, why error) step {
+		return func(l *lab) {
+			l.t.Helper()
+			require.ErrorIs(l.t, l.b.AddMDB(e), why)
+		}
+	}
+	modern := querier
+	modern.Multicast.IGMPVersion = 3
+	flowTo := func(n byte, to string) step { return sends(1, udp4(n, "239.10.10.10"), to) }
+	run(t, []scenario{
+		{name: "a permanent group stays, a temporary one ends", cfg: querier, ports: four, steps: []step{
+			settled,
+			addMDB(permanent(2, group)),
+			addMDB(snoop.Static{Port: 3, Group: group}),
+			flowTo(1, "2 3"),
+			after(261 * second),
+			flowTo(1, "2"),
+			deleteMDB(2, group, 0),
+			flowTo(1, ""),
+		}},
+		{name: "a group with sources to include passes these", cfg: modern, ports: four, steps: []step{
+			settled,
+			addMDB(snoop.Static{Port: 2, Group: group, Permanent: true, Include: true, Sources: []netip.Addr{ip4(7)}}),
+			flowTo(7, "2"), flowTo(8, ""),
+		}},
+		{name: "a group with sources to exclude passes the others", cfg: modern, ports: four, steps: []step{
+			settled,
+			addMDB(snoop.Static{Port: 2, Group: group, Permanent: true, Sources: []netip.Addr{ip4(7)}}),
+			flowTo(7, ""), flowTo(8, "2"),
+		}},
+		{name: "a source of a group passes alone", cfg: modern, ports: four, steps: []step{
+			settled,
+			addMDB(snoop.Static{Port: 2, Group: group, Source: ip4(7), Permanent: true}),
+			flowTo(7, "2"), flowTo(8, ""),
+		}},
+		{name: "replacing turns include into exclude", cfg: modern, ports: four, steps: []step{
+			settled,
+			addMDB(snoop.Static{Port: 2, Group: group, Permanent: true, Include: true, Sources: []netip.Addr{ip4(7)}}),
+			addMDB(snoop.Static{Port: 2, Group: group, Permanent: true, Replace: true, Sources: []netip.Addr{ip4(7)}}),
+			flowTo(7, ""), flowTo(8, "2"),
+		}},
+		{name: "groups of Ethernet are known without a querier, and permanent", cfg: bridge.Config{}, ports: four, steps: []step{
+			notTaken(snoop.Static{Port: 2, Group: l2}, snoop.ErrGroup),
+			addMDB(permanent(2, l2)),
+			sends(1, data(bridge.MAC(l2.MAC), host(1)), "2"),
+			notTaken(permanent(2, l2), snoop.ErrExists),
+		}},
+		{name: "groups that are none are not taken", cfg: querier, ports: four, steps: []step{
+			notTaken(permanent(2, snoop.Group{IP: ip("192.0.2.1")}), snoop.ErrGroup),
+			notTaken(permanent(2, snoop.Group{IP: ip("224.0.0.5")}), snoop.ErrGroup),
+			notTaken(permanent(2, snoop.Group{IP: ip("ff02::1")}), snoop.ErrGroup),
+			notTaken(permanent(9, group), snoop.ErrNoPort),
+		}},
+	})
+	run(t, []scenario{ // bridge_mdb_host
+		{name: "the host joins and leaves", cfg: querier, ports: four, steps: []step{
+			settled,
+			flowTo(1, ""),
+			addMDB(snoop.Static{Port: snoop.Local, Group: group}),
+			flowTo(1, "up"),
+			deleteMDB(bridge.Local, group, 0),
+			flowTo(1, ""),
+			addMDB(permanent(snoop.Local, l2)),
+			sends(1, data(bridge.MAC(l2.MAC), host(1)), "up"),
+		}},
+	})
+	run(t, []scenario{ // bridge_mdb_port_down
+		{name: "a port that is down takes permanent groups alone, and keeps them", cfg: querier, ports: four, steps: []step{
+			settled, link(2, false),
+			notTaken(snoop.Static{Port: 2, Group: group}, snoop.ErrNoPort),
+			addMDB(permanent(2, group)),
+			flowTo(1, ""),
+			link(2, true),
+			flowTo(1, "2"),
+			link(2, false), link(2, true),
+			flowTo(1, "2"),
+			deleteMDB(2, group, 0),
+		}},
+	})
+	limit := func(n int) func(*bridge.PortConfig) {
+		return func(c *bridge.PortConfig) { c.McastMaxGroups = n }
+	}
+	run(t, []scenario{ // bridge_mdb_max
+		{name: "a port takes no more than mcast_max_groups, by hand or by report", cfg: querier, ports: four, steps: []step{
+			settled, set(2, limit(2)),
+			addMDB(permanent(2, group)),
+			sends(2, igmpJoin(2, "239.1.1.1"), ""),
+			sends(1, udp4(1, "239.1.1.1"), "2"),
+			notTaken(permanent(2, snoop.Group{IP: ip("239.1.1.2")}), snoop.ErrFull),
+			sends(2, igmpJoin(2, "239.1.1.2"), ""),
+			sends(1, udp4(1, "239.1.1.2"), ""),
+			sends(3, igmpJoin(3, "239.1.1.2"), ""), // others do
+			sends(1, udp4(1, "239.1.1.2"), "3"),
+			deleteMDB(2, group, 0),
+			sends(2, igmpJoin(2, "239.1.1.2"), ""),
+			sends(1, udp4(1, "239.1.1.2"), "2 3"),
+			set(2, limit(0)),
+			addMDB(permanent(2, group)),
+		}},
+		{name: "a bound below what is there keeps it, and takes nothing new", cfg: querier, ports: four, steps: []step{
+			settled,
+			addMDB(permanent(2, group)), addMDB(permanent(2, snoop.Group{IP: ip("239.1.1.1")})),
+			set(2, limit(1)),
+			flowTo(1, "2"),
+			notTaken(permanent(2, snoop.Group{IP: ip("239.1.1.2")}), snoop.ErrFull),
 		}},
 	})
 }
