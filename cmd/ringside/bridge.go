@@ -13,6 +13,7 @@ import (
 	"ringside"
 	"ringside/bridge"
 	"ringside/internal/iproute"
+	"ringside/internal/report"
 	"ringside/internal/spell"
 )
 
@@ -71,7 +72,7 @@ shows every change, in order, as bridge monitor does.
 			return unknownObject(c, args[0])
 		},
 	}
-	c.AddCommand(fdbCommand(), vlanCommand(), mdbCommand(), linkCommand(), monitorCommand())
+	c.AddCommand(fdbCommand(), vlanCommand(), mdbCommand(), linkCommand(), flapCommand(), monitorCommand())
 	return c
 }
 
@@ -288,6 +289,19 @@ func linkCommand() *cobra.Command {
 		func(w io.Writer, list []*iproute.Bridge) error {
 			return rows(l, w, list, func(b *iproute.Bridge) []iproute.Link { return b.LinkRows(l.show) }, iproute.WriteLinks)
 		})
+}
+
+func flapCommand() *cobra.Command {
+	l := &look{}
+	c := l.object("flap", "Stations that move to and fro",
+		`  ringside bridge flap show testdata/mix.pcap`,
+		func(w io.Writer, list []*iproute.Bridge) error {
+			return rows(l, w, list, func(b *iproute.Bridge) []iproute.Flap { return b.Flaps(l.show) }, iproute.WriteFlaps)
+		})
+	c.Long = fmt.Sprintf(`Stations that moved %d times or more from port to port within %v before the run
+ended: there is a loop, or two stations have one address. bridge(8) has no such
+table; the kernel writes it to its log.`, bridge.FlapMoves, report.Span(bridge.FlapTime))
+	return c
 }
 
 // objects are what monitor can be asked for, and the labels of their events.

@@ -53,7 +53,7 @@ func TestWrongUsageOfBridgesIsToldWhatIsRight(t *testing.T) {
 	inTestdata(t)
 	for _, c := range []struct{ args, says string }{
 		{"bridge fbd show mix.pcap", `bridge has no object fbd; did you mean "fdb"?`},
-		{"bridge xyzzy", "bridge has no object xyzzy; the objects are fdb, link, mdb, monitor, vlan"},
+		{"bridge xyzzy", "bridge has no object xyzzy; the objects are fdb, flap, link, mdb, monitor, vlan"},
 		{"bridge fdb", "bridge fdb show: name a capture to play, as in ringside bridge fdb show testdata/mix.pcap"},
 		{"bridge fdb show none.pcap", "no such file"},
 		{"bridge fdb show mix.pcap --vlan 4095", "--vlan 4095: give a VLAN from 1 to 4094, as in --vlan 10"},
@@ -203,7 +203,7 @@ func TestPagesOfBridgesFitTheTerminal(t *testing.T) {
 		require.Equal(t, exitOK, code, errs)
 		fits(t, out, 60)
 	}
-	for _, verb := range []string{"bridge", "bridge fdb", "bridge vlan", "bridge mdb", "bridge link", "bridge monitor", "explain"} {
+	for _, verb := range []string{"bridge", "bridge fdb", "bridge vlan", "bridge mdb", "bridge link", "bridge flap", "bridge monitor", "explain"} {
 		code, out, _ := call(t, strings.Fields(verb+" --help")...)
 		assert.Equal(t, exitOK, code)
 		fits(t, out, 88)
@@ -282,4 +282,36 @@ func TestTheLabWithTwoCablesHasNoLoop(t *testing.T) {
 		states[l.State] = append(states[l.State], l.IfName)
 	}
 	assert.Equal(t, map[string][]string{"forwarding": {"eth0", "tap0", "p0", "q0", "tap1", "p1"}, "blocking": {"q1"}}, states)
+}
+
+func TestExplanationsSayWhatHappensToAFrame(t *testing.T) {
+	inTestdata(t)
+	const trunk, igmp = " --config labs/trunk.yaml", " --config labs/igmp.yaml"
+	for _, c := range []struct{ args, says string }{
+		{"--port blue --dst ff:ff:ff:ff:ff:ff --vlan 0/5" + trunk, "eth0             its tag replaced by a tag of VLAN 20, priority 5"},
+		{"--port eth0 --dst ff:ff:ff:ff:ff:ff --vlan 20" + trunk, "blue             without its tag"},
+		{"--port eth0 --dst 02:00:00:00:00:fe" + trunk, "UP, into the bridge's own interface, and nowhere else"},
+		{"--port eth0 --dst 02:00:00:00:00:fe" + trunk, "br0              as it came, up to the host"},
+		{"--port eth0 --dst 01:80:c2:00:00:0e --type lldp", "NOT FORWARDED: it is for eth0's own stack"},
+		{"--port eth0 --dst 01:80:c2:00:00:01", "DROPPED: "},
+		{"--port eth0 --src 01:00:00:00:00:01 --dst 02:00:00:00:00:12", "DROPPED: MAC_INVALID_SOURCE"},
+		{"--port eth0 --dst 02:00:00:00:00:12 --vms 2 --map 02:00:00:00:00:12=vm1", "FORWARDED by one port"},
+		{"--port eth0 --dst 02:00:00:00:00:12 --vms 2 --map 02:00:00:00:00:12=vm1", "* br_fdb_find_rcu          02:00:00:00:00:12 on tap1 static sticky"},
+		{"--port tap0 --dst 02:00:00:00:00:12 --until 1s", "at 1 s of virtual time"},
+		{"--port eth0 ff:ff:ff:ff:ff:ff 02-00-00-00-00-11 0806 00", "given in hex, 15 bytes"},
+		{"--port eth0 --frame 3 --after ping.pcap", "frame 3 of ping.pcap"},
+		{"--port other --frame 74 --after mix.pcap" + igmp, "br_mdb_entry_skb_get"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			args := append([]string{"explain"}, strings.Fields(c.args)...)
+			code, out, errs := call(t, args...)
+			require.Equal(t, exitOK, code, errs)
+			assert.Contains(t, out, c.says)
+			_, again, _ := call(t, append(args, "--json")...)
+			var x explanationJSON
+			require.NoError(t, json.Unmarshal([]byte(again), &x))
+			assert.NotEmpty(t, x.Checks)
+			assert.NotNil(t, x.Egress)
+		})
+	}
 }

@@ -154,3 +154,22 @@ func TestEventsOfABridgeSetUpAlikeAreTheSame(t *testing.T) {
 		assert.NotZero(t, seen[label], label)
 	}
 }
+
+func TestAStationThatMovesToAndFroIsShown(t *testing.T) {
+	b, err := bridge.New(bridge.Config{Name: "br0"})
+	require.NoError(t, err)
+	p, err := b.AddPort(bridge.PortConfig{Name: "a"})
+	require.NoError(t, err)
+	q, err := b.AddPort(bridge.PortConfig{Name: "b"})
+	require.NoError(t, err)
+	frame := append(append([]byte{2, 0, 0, 0, 0, 9}, 2, 0, 0, 0, 0, 1), make([]byte, 48)...)
+	for i := range bridge.FlapMoves + 1 {
+		b.Handle([]bridge.Port{p, q}[i%2], frame, sim.Time(i+1)*sim.Second)
+	}
+	now := sim.Time(bridge.FlapMoves+1) * sim.Second
+	rows := New(b, nil, now).Flaps(Options{})
+	require.Len(t, rows, 1)
+	assert.Equal(t, "02:00:00:00:00:01 between a and b moves 5 first 2.000000000 last 6.000000000 master br0", rows[0].String())
+	assert.Len(t, New(b, nil, now).Flaps(Options{Dev: "a"}), 1)
+	assert.Equal(t, []Flap{}, New(b, nil, now).Flaps(Options{Dev: "c"}))
+}
