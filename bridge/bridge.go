@@ -32,6 +32,7 @@ type Stats struct {
 // another. See New.
 type Bridge struct {
 	fdb     table
+	ahead   addr   // what Ahead has read, so that it is read
 	ports   []port // by number; ports[Local] is the bridge's own interface
 	members []Port // those in use but Local, ascending
 	scratch []Copy // where a flood is listed: room for all members and Local
@@ -122,22 +123,18 @@ func (b *Bridge) Handle(in Port, frame []byte, now sim.Time) Verdict {
 	}
 	p := &b.ports[n]
 	dst, src := addresses(frame)
-	at := b.fdb.home(src)
-	from := &b.fdb.lines[at]
+	from := &b.fdb.lines[b.fdb.home(src)]
 	i := from.match(src)
 	if from.key[i] != src {
-		from = b.fdb.next(at)
-		if i = from.match(src); from.key[i] != src {
-			return b.longer(in, frame, now)
+		if from, i = b.fdb.find(src); from == nil {
+			return b.decide(in, frame, now)
 		}
 	}
-	at = b.fdb.home(dst)
-	to := &b.fdb.lines[at]
+	to := &b.fdb.lines[b.fdb.home(dst)]
 	j := to.match(dst)
 	if to.key[j] != dst {
-		to = b.fdb.next(at)
-		if j = to.match(dst); to.key[j] != dst {
-			return b.longer(in, frame, now)
+		if to, j = b.fdb.find(dst); to == nil {
+			return b.decide(in, frame, now)
 		}
 	}
 	here, there := from.what[i], to.what[j]

@@ -119,8 +119,23 @@ func (t *table) home(key addr) int {
 	return int(h>>32) & (len(t.lines) - 1)
 }
 
-// next is the line behind the line at.
-func (t *table) next(at int) *line { return &t.lines[(at+1)&(len(t.lines)-1)] }
+// largeTable is from how many lines on a table is taken to be in memory and not in
+// a cache: 512 KiB, more than half of a core's second level.
+const largeTable = 1 << 13
+
+// Large says that the table is so large that it is worth while to call Ahead for
+// the frames of a burst.
+func (b *Bridge) Large() bool { return len(b.fdb.lines) >= largeTable }
+
+// Ahead reads where the destination of a frame stands that Handle is to be asked
+// about. A processor has many such reads on their way at once, and the answers to
+// Handle, which wait for one each, come from its cache then. It changes nothing.
+func (b *Bridge) Ahead(frame []byte) {
+	if len(frame) >= headerLen {
+		dst, _ := addresses(frame)
+		b.ahead += b.fdb.lines[b.fdb.home(dst)].key[0]
+	}
+}
 
 // match is the place of key in the line, if it is there at all: the caller looks.
 // It takes no branch, for where in its line a key stands is past predicting.

@@ -44,6 +44,11 @@ func (k *Kernel) receive(c *CPU, dev *netdev, list []*skb) {
 // on the one after them.
 func (b *netbridge) decide(in bridge.Port, list []*skb, now sim.Time, out *[groNormalBatch]bridge.Port) (int, bridge.Verdict) {
 	br, plain := b.br, b.plain
+	if br.Large() {
+		for _, s := range list {
+			br.Ahead(s.data)
+		}
+	}
 	for i, s := range list {
 		v := br.Handle(in, s.data, now)
 		if v.Action != bridge.Forward || v.Work != bridge.Usual || s.length > plain {

@@ -87,7 +87,8 @@ func path(name, does string, size int, dests uint64, guests int) Case {
 			v := &vms[i%uint64(guests)]
 			v.Known = append(v.Known, bridge.MAC(station(i)))
 		}
-		cfg := ringside.Config{Wire: l, VMs: vms, MaxLearned: 2_000_000}
+		cfg := ringside.Config{Wire: l, VMs: vms, MaxLearned: 2_000_000, Bridges: make([]ringside.Bridge, 1)}
+		cfg.Bridges[0].DefaultPVID = bridge.NoPVID // else every address is known twice: in no VLAN, and in VLAN 1
 		h, err := ringside.New(cfg)
 		if err != nil {
 			return nil, err
