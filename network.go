@@ -61,7 +61,7 @@ const NoBridge = "none"
 type NIC struct {
 	Name string // "" means eth0, eth1, …
 
-	Wire    nic.Wire  // nil means Config.Wire for the first that has none, and nothing for others
+	Wire    nic.Wire  // nil means Config.Wire for the first that has none, and nothing for others; ids differ over all wires
 	Link    wire.Spec // between the NIC and its wire; the zero value means the Config's
 	LinkBPS uint64    // this and the next four: 0 means the Config's
 	Queues  int
