@@ -29,9 +29,8 @@
 // # Chance
 //
 // Every effect of every direction draws from a stream of its own, by name from the
-// engine's seed, and draws once for each frame that comes to it. The same seed
-// gives the same bytes at the same times, and an effect that is added leaves the
-// draws of the others as they were.
+// engine's seed. The same seed gives the same bytes at the same times, and an effect
+// that is added changes no draw of the others, only which frames come to them.
 //
 // # Who owns a frame's bytes
 //
