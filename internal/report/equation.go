@@ -64,11 +64,12 @@ var symbols = [cost.NumOps]symbol{
 	cost.Call:         {inCalls, "n_call", "c_call"},
 	cost.IndirectCall: {inCalls, "n_icall", "c_icall"},
 
-	cost.FDBLookup: {inBridge, "n_find", "c_find"},
-	cost.FDBLearn:  {inBridge, "n_learn", "c_learn"},
-	cost.FDBInsert: {inBridge, "n_new", "c_new"},
-	cost.FDBAge:    {inBridge, "n_age", "c_age"},
-	cost.SKBClone:  {inBridge, "n_clone", "c_clone"},
+	cost.FDBLookup:  {inBridge, "n_find", "c_find"},
+	cost.VLANLookup: {inBridge, "n_vlan", "c_vlan"},
+	cost.FDBLearn:   {inBridge, "n_learn", "c_learn"},
+	cost.FDBInsert:  {inBridge, "n_new", "c_new"},
+	cost.FDBAge:     {inBridge, "n_age", "c_age"},
+	cost.SKBClone:   {inBridge, "n_clone", "c_clone"},
 
 	cost.LocalRx: {inHost, "n_in", "c_in"},
 	cost.LocalTx: {inHost, "n_out", "c_out"},
