@@ -64,7 +64,7 @@ func (b *Bridge) Explain(in Port, frame []byte, now sim.Time) (e Explanation) {
 	b.snooper.Peek(func() { e.Verdict = c.decide(in, frame, now) })
 	e.Verdict.Out = slices.Clone(e.Verdict.Out)
 	e.Checks = c.why.checks
-	if e.Verdict.Action == Drop && len(e.Checks) > 0 {
+	if a := e.Verdict.Action; (a == Drop || a == PassPort) && len(e.Checks) > 0 {
 		e.Checks[len(e.Checks)-1].Decisive = true
 	}
 	return e

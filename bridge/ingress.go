@@ -69,12 +69,18 @@ func (b *Bridge) receive(f *pass) Verdict {
 		return f.drop(cost.MACInvalidSource)
 	}
 	f.state = f.p.state
-	if n, ok := isReserved(f.dst); ok && !b.forwards(n, f.p) {
-		if n == 1 {
+	if n, ok := isReserved(f.dst); ok {
+		switch {
+		case b.forwards(n, f.p):
+			if b.why != nil {
+				b.why.says("br_handle_frame", "a reserved address that is forwarded: %s", b.whyForwarded(n))
+			}
+		case n == 1:
 			b.say("br_handle_frame", "MAC control frames go no further")
 			return f.drop(cost.MACIEEEMACControl)
+		default:
+			return b.reserved(f)
 		}
-		return b.reserved(f)
 	}
 	b.say("br_handle_frame", "the source address is one of a station")
 	if s := f.p.state; s != stp.Forwarding && s != stp.Learning {
@@ -100,6 +106,14 @@ func (b *Bridge) forwards(n uint8, p *port) bool {
 	return (mask|b.cfg.GroupFwdMask)>>n&1 != 0
 }
 
+// whyForwarded is what lets frames to 01:80:c2:00:00:0n through.
+func (b *Bridge) whyForwarded(n uint8) string {
+	if n == 0 && !b.cfg.STP {
+		return "there is no spanning tree"
+	}
+	return "group_fwd_mask has its bit"
+}
+
 // reserved is a frame to a reserved address, which goes to the port's own stack:
 // its source is learned first (br_handle_local_finish). A BPDU goes from there to
 // the spanning tree.
@@ -108,12 +122,20 @@ func (b *Bridge) reserved(f *pass) Verdict {
 	if f.p.flags&learning != 0 && b.learns(f.in) && !b.cfg.NoLinkLocalLearn {
 		if vid, ok := b.learnVLAN(f); ok {
 			f.work |= Work(b.learn(f.in, f.src.in(vid), 0, f.now))
+			if b.why != nil {
+				b.why.says("br_fdb_update", "%v: %v", f.src.mac(), f.work.Learned())
+			}
 		}
 	}
 	v := Verdict{Action: PassPort, Reason: cost.RSLinkLocal}
-	if b.cfg.STP && b.tree.ReceiveFrame(uint16(f.in), f.frame, f.now) == nil {
-		b.say("br_stp_rcv", "the spanning tree takes the BPDU")
-		v.Reason = cost.RSBPDU
+	if b.cfg.STP {
+		switch err := b.tree.ReceiveFrame(uint16(f.in), f.frame, f.now); err {
+		case nil:
+			b.say("br_stp_rcv", "the spanning tree takes the BPDU")
+			v.Reason = cost.RSBPDU
+		case stp.ErrGuard:
+			b.say("br_stp_rcv", "the port has guard on: the BPDU disables it")
+		}
 		b.schedule()
 	}
 	v.Work = f.work | b.emitted(f)

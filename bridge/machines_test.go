@@ -115,10 +115,25 @@ func TestSpanningTree(t *testing.T) {
 		}
 	})
 	t.Run("bpdu_guard disables the port", func(t *testing.T) {
+		var told []sim.Time
 		b := settled(t)
+		cfg := b.Config()
+		cfg.Notify = func(e Event) {
+			if e.Kind == LinkChange && e.Link.State == stp.Disabled {
+				told = append(told, e.At)
+			}
+		}
+		must(t, b.SetConfig(cfg))
 		must(t, b.SetPort(2, PortConfig{Guard: true}))
 		b.send(2, all, bob, 5*second)
+		e := b.Explain(2, bpdu(1, 1, stp.BPDU{}), 6*second)
+		if c := e.Checks[len(e.Checks)-1]; c.Says != "the port has guard on: the BPDU disables it" || !c.Decisive {
+			t.Errorf("%v", &e)
+		}
 		b.Handle(2, bpdu(1, 1, stp.BPDU{}), 6*second)
+		if !slices.Equal(told, []sim.Time{6 * second}) {
+			t.Errorf("told at %v, not when it happens", told)
+		}
 		if _, ok := b.Lookup(bob, 0, 6*second); ok || b.State(2) != stp.Disabled {
 			t.Errorf("%v, its station is there: %v", b.State(2), ok)
 		}
