@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -180,6 +181,21 @@ func TestExplanationsInJSONAgreeWithTheText(t *testing.T) {
 			assert.True(t, e.Strip)
 			assert.Equal(t, x.Frame[:24]+x.Frame[32:], e.Frame, "without its tag")
 		}
+	}
+}
+
+// What dies by the MTU of its port in a replay is no frame forwarded to explain.
+func TestExplainKnowsTheMTU(t *testing.T) {
+	inTestdata(t)
+	lab := filepath.Join(t.TempDir(), "mtu.yaml")
+	require.NoError(t, os.WriteFile(lab, []byte("schema: ringside.lab/1\nvms: {a: {mtu: 100}, b: }\n"), 0o600))
+	for n, dies := range map[int]bool{118: false, 119: true} {
+		frame := "ffffffffffff02000000001188b5" + strings.Repeat("00", n-14)
+		code, out, errs := call(t, "explain", "--port", "eth0", "--config", lab, frame)
+		require.Equal(t, exitOK, code, errs)
+		assert.Equal(t, dies, strings.Contains(out, "longer than its MTU 100: PKT_TOO_BIG"), out)
+		_, out, _ = call(t, "explain", "--port", "eth0", "--config", lab, frame, "--json")
+		assert.Equal(t, dies, strings.Contains(out, `"drop": "PKT_TOO_BIG"`), out)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"ringside"
 	"ringside/bridge"
+	"ringside/cost"
 	"ringside/internal/journey"
 	"ringside/internal/report"
 	"ringside/internal/spell"
@@ -241,6 +242,9 @@ func (x *explanation) fate() string {
 	case bridge.Drop:
 		return fmt.Sprintf("DROPPED: %s, %s", v.Reason, v.Reason.Says())
 	case bridge.PassPort:
+		if v.Reason == cost.RSBPDU {
+			return "TAKEN by the spanning tree, and forwarded nowhere"
+		}
 		return fmt.Sprintf("NOT FORWARDED: it is for %s's own stack, and without one there it is dropped: %s, %s", x.port, v.Reason, v.Reason.Says())
 	case bridge.Up:
 		return "UP, into the bridge's own interface, and nowhere else"
@@ -269,7 +273,22 @@ func (x *explanation) egress(c bridge.Copy) string {
 	if c.Port == bridge.Local {
 		s += ", up to the host"
 	}
+	if x.tooLong(c) {
+		s += fmt.Sprintf(", but longer than its MTU %d: %s", x.mtu(portName(x.br, c.Port)), cost.PktTooBig)
+	}
 	return s
+}
+
+// tooLong says that a copy dies at its port, as is_skb_forwardable has it: a tag
+// does not count.
+func (x *explanation) tooLong(c bridge.Copy) bool {
+	const header, tag = 14, 4
+	mtu, f := x.mtu(portName(x.br, c.Port)), c.Apply(nil, x.frame)
+	most := mtu + header + tag
+	if len(f) > header && (f[12] == 0x81 && f[13] == 0 || f[12] == 0x88 && f[13] == 0xa8) {
+		most += tag
+	}
+	return c.Port != bridge.Local && mtu != 0 && len(f) > most
 }
 
 func tagWords(tag uint32) string {
@@ -377,7 +396,8 @@ type egressJSON struct {
 	Strip bool     `json:"strip,omitempty"`
 	Tag   *tagJSON `json:"tag,omitempty"` // put in front
 	To    string   `json:"to,omitempty"`
-	Frame string   `json:"frame"` // as it leaves, hex
+	Frame string   `json:"frame"`          // as it leaves, hex
+	Drop  string   `json:"drop,omitempty"` // why it dies at the port
 }
 
 type tagJSON struct {
@@ -414,6 +434,9 @@ func (x *explanation) json() explanationJSON {
 		}
 		if c.To != (bridge.MAC{}) {
 			row.To = c.To.String()
+		}
+		if x.tooLong(c) {
+			row.Drop = cost.PktTooBig.String()
 		}
 		j.Egress = append(j.Egress, row)
 	}
