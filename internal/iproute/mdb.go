@@ -53,13 +53,18 @@ func MDBs(list []*Bridge, o Options) MDB {
 	m := MDB{Entries: []MDBEntry{}, Routers: map[string][]RouterPort{}, stats: o.Stats}
 	for _, b := range list {
 		for _, e := range b.br.MDB(b.at) {
-			if o.VLAN == 0 || o.VLAN == e.VID {
+			if (o.VLAN == 0 || o.VLAN == e.VID) && b.of(o.Dev, e.Port) {
 				m.Entries = append(m.Entries, b.mdb(e, o))
 			}
 		}
 		m.routers(b, o)
 	}
 	return m
+}
+
+// of says that dev is the bridge, as for bridge mdb show dev, or the port.
+func (b *Bridge) of(dev string, p snoop.Port) bool {
+	return dev == "" || dev == b.name || dev == b.ports[bridge.Port(p)]
 }
 
 func (b *Bridge) mdb(e snoop.Entry, o Options) MDBEntry {
@@ -118,6 +123,9 @@ func (m *MDB) routers(b *Bridge, o Options) {
 		return
 	}
 	for _, r := range b.br.RouterPorts(b.at) {
+		if !b.of(o.Dev, r.Port) {
+			continue
+		}
 		row := RouterPort{Port: b.ports[bridge.Port(r.Port)]}
 		if o.Stats {
 			row.Timer, row.Type = timer(r.Timer), "permanent"
