@@ -22,6 +22,7 @@ type generator struct {
 	snooping bool
 	neighs   bool // some port answers for neighbours
 	hub      bool // nothing is learned
+	later    []Step
 	member   []bool
 	stations []bridge.MAC
 	vids     []uint16
@@ -57,6 +58,10 @@ func Generate(seed uint64, n int, has func(string) bool) *Setup {
 	g.configure()
 	// Whatever a new port makes the bridge send is sent a moment later.
 	g.add(Step{Kind: Wait, For: 25 * time.Millisecond})
+	for _, s := range g.later {
+		g.add(s)
+		g.add(Step{Kind: Wait, For: 10 * time.Millisecond})
+	}
 	for len(g.s.Steps) < n {
 		g.step()
 	}
@@ -192,6 +197,9 @@ func (g *generator) port() (list Settings) {
 		if !g.percent(f.often) || !g.has("port "+f.name) {
 			continue
 		}
+		if len(g.s.Ports) == 0 && unsteady(f.name) {
+			continue
+		}
 		if f.name == "mab" { // wants a locked port that learns
 			list = append(list, Setting{"learning", 1}, Setting{"locked", 1})
 		}
@@ -201,6 +209,10 @@ func (g *generator) port() (list Settings) {
 			}
 		}
 		g.neighs = g.neighs || slices.Contains([]string{"neigh_suppress", "proxy_arp", "proxy_arp_wifi"}, f.name)
+		if f.name == "state" { // only after the port's first query
+			g.later = append(g.later, Step{Kind: SetPort, Port: len(g.s.Ports) + 1, Setting: Setting{"state", pick(g, f.values)}})
+			continue
+		}
 		list = append(list, Setting{f.name, pick(g, f.values)})
 	}
 	return list
@@ -208,15 +220,20 @@ func (g *generator) port() (list Settings) {
 
 func (g *generator) realPort() int { return 1 + g.IntN(len(g.s.Ports)) }
 
-// memberPort is a port that is in the bridge; Host if none is found.
+// memberPort is a port that is in the bridge.
 func (g *generator) memberPort() int {
 	for range 10 {
 		if p := g.realPort(); g.member[p] {
 			return p
 		}
 	}
-	return Host
+	return 1
 }
+
+// unsteady says that a flag may end a port's forwarding. Port 1 is spared that,
+// since a bridge none of whose ports forwards has no carrier, and the kernel says
+// so, and stops the host's frames, when it likes.
+func unsteady(name string) bool { return name == "state" || name == "guard" }
 
 // anyPort is a port that is in the bridge, or the host so many times of a
 // hundred.
@@ -307,29 +324,22 @@ func (g *generator) addFDB() {
 // plug takes a port out of the bridge, or puts it back.
 func (g *generator) plug() {
 	p := g.realPort()
+	if p == 1 {
+		return
+	}
 	kind := Attach
 	if g.member[p] {
 		kind = Detach
-		if g.members() < 2 { // a bridge without a port that forwards has no carrier
-			return
-		}
 	}
 	g.member[p] = !g.member[p]
 	g.add(Step{Kind: kind, Port: p})
 	g.add(Step{Kind: Wait, For: 10 * time.Millisecond})
 }
 
-func (g *generator) members() (n int) {
-	for _, m := range g.member {
-		n += int(flag(m))
-	}
-	return n
-}
-
 // flip sets a flag of a port to another value, or back to its default.
 func (g *generator) flip() {
 	p, f := g.memberPort(), pick(g, portFlags)
-	if p == Host || !g.has("port "+f.name) || !g.has("set port") || f.name == "backup_port" {
+	if !g.has("port "+f.name) || !g.has("set port") || f.name == "backup_port" || p == 1 && unsteady(f.name) {
 		return
 	}
 	s := Setting{f.name, pick(g, f.values)}
@@ -441,7 +451,7 @@ func (g *generator) neigh() {
 // cable has a port's link go down and up again.
 func (g *generator) cable() {
 	p := g.memberPort()
-	if p == Host || !g.has("cable") || g.members() < 2 {
+	if p == 1 || !g.has("cable") {
 		return
 	}
 	down, up := Step{Kind: Down, Port: p}, Step{Kind: Up, Port: p}
