@@ -197,8 +197,8 @@ func (b *Bridge) setLimits() {
 }
 
 // SetConfig changes the bridge to cfg, with the effects that setting the options
-// that differ has in Linux. Seed and VLANs stay as they are. DefaultPVID can change
-// with filtering off alone, and STP be turned on with ports up to stp.MaxPort alone.
+// that differ has in Linux. Seed and VLANs stay as they are. STP can be
+// turned on with ports up to stp.MaxPort alone.
 // A Priority or a time of zero is left as it is.
 func (b *Bridge) SetConfig(cfg Config) error {
 	old := b.cfg
@@ -217,8 +217,6 @@ func (b *Bridge) SetConfig(cfg Config) error {
 	switch {
 	case err != nil:
 		return err
-	case cfg.DefaultPVID != old.DefaultPVID && old.VLANFiltering:
-		return fmt.Errorf("bridge: %w: the default PVID can only change while VLAN filtering is off", ErrConfig)
 	case cfg.STP && len(b.members) > 0 && b.members[len(b.members)-1] > stp.MaxPort:
 		return fmt.Errorf("bridge: %w: a spanning tree has ports up to %d", ErrFull, stp.MaxPort)
 	}

@@ -312,6 +312,9 @@ func (g *generator) addFDB() {
 	if g.percent(15) && g.has("fdb kinds") { // Linux looks at nothing else then
 		s.State, s.Flags = FDBDynamic, ExtLearned|Replace
 	}
+	if g.vlan && s.VLAN == 0 { // in all VLANs of the port, as far as it gets
+		s.Flags |= Replace
+	}
 	if g.hub && s.State == FDBDynamic { // it is gone at the next walk, be that when it may
 		return
 	}

@@ -674,7 +674,7 @@ func (l *Linux) showMDB() (lines []string, hidden bool, err error) {
 		lines = append(lines, fmt.Sprint("router on port ", l.port(i)))
 	}
 	slices.Sort(lines)
-	return lines, false, err
+	return slices.Compact(lines), false, err // a dump in several parts may tell a line twice
 }
 
 func (l *Linux) mdbText(g mdbLine) string {
@@ -721,7 +721,26 @@ func (l *Linux) Features() (have, lack []string, err error) {
 	_, err = l.vlanDevice(7)
 	note("vlan interface", err == nil)
 	have = append(have, actions...)
+	kept, err := l.keepsProbes()
+	note(keepsProbes, kept)
+	if err != nil {
+		return nil, nil, err
+	}
 	return have, lack, nil
+}
+
+// keepsProbes asks what becomes of a probe for an address.
+func (l *Linux) keepsProbes() (bool, error) {
+	on := Step{Kind: SetPort, Port: 2, Setting: Setting{"neigh_suppress", 1}}
+	up := Step{Kind: SetPort, Port: 1, Setting: Setting{"state", 3}}
+	probe := Ethernet(broadcast, station(1), EtherARP, ARP(1, station(1), zero4, bridge.MAC{}, hosts[0])...)
+	for _, s := range []Step{on, up, {Kind: Wait}} {
+		if _, err := l.Do(&s); err != nil {
+			return false, err
+		}
+	}
+	o, err := l.Do(&Step{Kind: Frame, Port: 1, Bytes: probe})
+	return !slices.ContainsFunc(o.Copies, func(c Copy) bool { return c.Place == Place{Out, 2} }), err
 }
 
 // probes are the values that are tried where 1 will not do.

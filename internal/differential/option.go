@@ -89,6 +89,10 @@ var vlanOptions = []option{
 	{"neigh_suppress", 9, 1, 0},
 }
 
+// keepsProbes is that probes and announcements for addresses are kept from ports
+// with neigh_suppress, which kernels have ceased to do.
+const keepsProbes = "neigh_suppress of probes"
+
 // actions are features that are no options: steps that every kernel can do, and
 // that our side may not be able to.
 var actions = []string{"set bridge", "set port", "fdb kinds", "fdb flush", "mdb", "cable", "mtu", "neigh", "neigh6"}

@@ -213,7 +213,7 @@ var supported = []string{
 	"port group_fwd_mask", "port backup_port", "port cost", "port priority", "port guard", "port root_block", "port fastleave",
 	"port mcast_to_unicast", "port mcast_max_groups", "port mcast_router",
 	"port neigh_suppress", "port neigh_vlan_suppress", "vlan neigh_suppress", "vlan interface",
-	"set bridge", "set port", "fdb kinds", "fdb flush", "mdb", "cable", "neigh", "neigh6",
+	keepsProbes, "set bridge", "set port", "fdb kinds", "fdb flush", "mdb", "cable", "neigh", "neigh6",
 }
 
 // Supports says that a feature can be asked for.
@@ -330,7 +330,11 @@ func (o *Ours) configure(s *Step) error {
 			return o.b.SetVLANNeighSuppress(p, s.VLAN, s.Setting.Value != 0)
 		}
 	case AddMDB:
-		return o.b.AddMDB(snoop.Static{Port: snoop.Port(p), Group: group(s), Source: s.Source, VID: s.VLAN, Permanent: s.State != 0})
+		err := o.b.AddMDB(snoop.Static{Port: snoop.Port(p), Group: group(s), Source: s.Source, VID: s.VLAN, Permanent: s.State != 0})
+		if s.VLAN == 0 && errors.Is(err, bridge.ErrVLAN) {
+			return nil // in all VLANs of a port that is in none: Linux does not tell
+		}
+		return err
 	case DelMDB:
 		return o.b.DeleteMDB(p, group(s), s.Source, s.VLAN)
 	case AddNeigh, DelNeigh:
@@ -346,7 +350,11 @@ func (o *Ours) configure(s *Step) error {
 	case AddVLAN:
 		return o.b.AddVLAN(p, bridge.VLAN{VID: s.VLAN, End: s.End, PVID: s.Flags&PVID != 0, Untagged: s.Flags&Untagged != 0})
 	case DelVLAN:
-		return o.b.DeleteVLAN(p, bridge.VLAN{VID: s.VLAN, End: s.End})
+		err := o.b.DeleteVLAN(p, bridge.VLAN{VID: s.VLAN, End: s.End})
+		if errors.Is(err, bridge.ErrVLAN) {
+			return nil // Linux does not tell that there was none
+		}
+		return err
 	case Attach:
 		return o.attach(s.Port, o.setup.Ports[s.Port-1])
 	case Detach:

@@ -61,7 +61,7 @@ func (g *generator) frameOn(p int) {
 	if g.percent(2) {
 		f = g.spoil(f)
 	}
-	for g.percent(g.tagged) && len(f) < 9000 {
+	for g.percent(g.tagged) && len(f) <= 1510 {
 		tpid := pick(g, []uint16{EtherVLAN, EtherVLAN, EtherVLAN, EtherSVLAN})
 		f = insertTag(f, tpid, pick(g, g.vids)|uint16(g.IntN(16))<<12)
 	}
@@ -246,7 +246,7 @@ func (g *generator) neighbour(p int) []byte {
 		a := target.As16()
 		dst := netip.AddrFrom16([16]byte{0xff, 2, 11: 1, 12: 0xff, 13: a[13], 14: a[14], 15: a[15]})
 		return Ethernet(GroupMAC(dst), mac, EtherIPv6, ND(hosts6[i], dst, NDSolicit, 0, target, mac)...)
-	case n < 70: // duplicate address detection
+	case n < 70 && g.has(keepsProbes): // duplicate address detection
 		a := target.As16()
 		dst := netip.AddrFrom16([16]byte{0xff, 2, 11: 1, 12: 0xff, 13: a[13], 14: a[14], 15: a[15]})
 		return Ethernet(GroupMAC(dst), mac, EtherIPv6, IPv6(zero6, dst, protoICMPv6, 255, icmpv6(zero6, dst, append([]byte{NDSolicit, 0, 0, 0, 0, 0, 0, 0}, a[:]...)))...)
@@ -265,9 +265,9 @@ func (g *generator) arp(mac, to bridge.MAC, from, target netip.Addr) []byte {
 		return Pad(Ethernet(broadcast, mac, EtherARP, ARP(1, mac, from, bridge.MAC{}, target)...), 60)
 	case n < 75:
 		return Pad(Ethernet(to, mac, EtherARP, ARP(2, mac, from, to, target)...), 60)
-	case n < 82: // gratuitous
+	case n < 82 && g.has(keepsProbes): // gratuitous
 		return Pad(Ethernet(broadcast, mac, EtherARP, ARP(uint16(1+g.IntN(2)), mac, from, bridge.MAC{}, from)...), 60)
-	case n < 88: // probe
+	case n < 88 && g.has(keepsProbes):
 		return Pad(Ethernet(broadcast, mac, EtherARP, ARP(1, mac, zero4, bridge.MAC{}, target)...), 60)
 	case n < 94:
 		return Pad(Ethernet(to, mac, EtherARP, ARP(1, mac, from, to, target)...), 60)
