@@ -50,10 +50,21 @@ func (l *lab) refer() {
 	l.processors()
 }
 
-// adopt names what a file that says nothing of NICs or bridges has nevertheless.
+// adopt names what a file that says nothing of NICs or bridges has nevertheless, and
+// finds who has such a name already.
 func (l *lab) adopt() {
 	if len(l.cfg.NICs) == 0 {
 		l.links = slices.Insert(l.links, 0, &linkAt{name: "eth0", port: &bridge.PortConfig{}})
+		l.adopted("eth0", "the NIC", "nics")
+	}
+	if len(l.cfg.Bridges) == 0 {
+		l.adopted("br0", "the bridge", "bridges")
+	}
+}
+
+func (l *lab) adopted(name, what, where string) {
+	if p, ok := l.used[name]; ok {
+		l.fail(p, "the name %s is that of %s, which there is without %s: choose another", quote(name), what, where)
 	}
 }
 

@@ -269,6 +269,8 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 		{head + "vms: {a: {program: slow=fast}}\n", `vms.a.program: "slow=fast": fast is not a span like 20us`},
 		{head + "vms: {a: {addr: 192.0.2.300}}\n", `vms.a.addr: "192.0.2.300" is not an IP address like 192.0.2.7 or 2001:db8::7`},
 		{head + "vms: {a: {cpu: 9}}\n", `vms.a.cpu: there are CPUs 0 to 1; cpus: 10 makes more`},
+		{head + "vms: {a: {tap: eth0}}\n", `lab.yaml:2:11: the name "eth0" is that of the NIC, which there is without nics: choose another`},
+		{head + "vms: {a: {tap: br0}}\n", `lab.yaml:2:11: the name "br0" is that of the bridge, which there is without bridges: choose another`},
 		{head + "vms: {a: {tap: tap1}, b: {}}\n", `vms.b: the name "tap1" is taken on line 2: choose another`},
 		{head + "patches: [{a: {name: x, bridge: br0}}]\n", `lab.yaml:2:11: patches[0]: a patch has two ends, a and b`},
 		{head + "patches: [{a: {name: x, bridge: br0}, b: {bridge: br0}}]\n", `patches[0].b: the end of a patch needs a name`},
