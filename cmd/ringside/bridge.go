@@ -269,7 +269,7 @@ func mdbCommand() *cobra.Command {
 	l := &look{}
 	c := l.object("mdb", "The multicast groups that ports want",
 		`  ringside bridge mdb show testdata/mix.pcap
-  ringside bridge mdb show testdata/igmp.pcap --config testdata/labs/igmp.yaml -d -s`,
+  ringside bridge mdb show testdata/mix.pcap --config testdata/labs/igmp.yaml -d -s`,
 		func(w io.Writer, list []*iproute.Bridge) error {
 			m := iproute.MDBs(list, l.show)
 			if l.json {
@@ -318,7 +318,7 @@ their state (LINK), VLANs, groups and router ports (MDB). What a bridge is set u
 with is printed too, at time 0. With --json each line is one object.`,
 		Example: `  ringside bridge monitor testdata/ping.pcap -t
   ringside bridge monitor fdb testdata/mix.pcap --json
-  ringside bridge monitor mdb testdata/igmp.pcap --config testdata/labs/igmp.yaml`,
+  ringside bridge monitor mdb testdata/mix.pcap --config testdata/labs/igmp.yaml`,
 		RunE: func(c *cobra.Command, args []string) error {
 			label, all := "", true
 			if len(args) > 0 {
