@@ -127,6 +127,23 @@ func TestEveryNICHasItsOwnWire(t *testing.T) {
 	assert.Equal(t, "cpu0", rep.CPUs[0].Name)
 }
 
+// What a port with hairpin sends back came over a bridge twice, and goes in no circle
+// however many frames there are.
+func TestHairpinIsNoStorm(t *testing.T) {
+	frames := make([][]byte, 20000)
+	for i := range frames {
+		frames[i] = frame(0xff, 1)
+	}
+	h, err := ringside.New(ringside.Config{
+		Wire: (&line{}).play(10*sim.Microsecond, frames...), Bridges: make([]ringside.Bridge, 2), VMs: []ringside.VM{{Program: vm.Sink}},
+		Patches: []ringside.Patch{{B: ringside.PatchEnd{Port: bridge.PortConfig{Hairpin: true}}}},
+	})
+	require.NoError(t, err)
+	defer h.Close()
+	require.NoError(t, h.Run())
+	assert.True(t, h.Report().Conservation.Balanced)
+}
+
 func TestALoopWithoutASpanningTreeEndsTheRun(t *testing.T) {
 	cfg := ringside.Config{
 		Wire: (&line{}).play(0, frame(0xff, 1)), Bridges: make([]ringside.Bridge, 2), Patches: make([]ringside.Patch, 2),

@@ -55,7 +55,7 @@ func (dev *netdev) patchXmit(c *CPU, s *skb) {
 		c.drop(s, cost.Stack, cost.NoMem)
 		return
 	}
-	if s.hops++; int(s.hops) >= len(k.bridges) && !k.storm.note(k, dev, s, c.clock.Now()) {
+	if s.hops++; int(s.hops) >= 2*len(k.bridges) && !k.storm.note(k, dev, s, c.clock.Now()) {
 		s.hops--
 	}
 	c.netifRx(dev.peer, s)
@@ -91,8 +91,9 @@ func (q *backlog) take(list []*skb) (n int, dev *netdev) {
 	return n, dev
 }
 
-// A storm is what is known of frames that go round. A frame that came over as many
-// patches as there are bridges was at one of them twice.
+// A storm is what is known of frames that go round. Without a circle a frame comes
+// over each bridge twice at the most: once more on its way back from a port with
+// hairpin.
 type storm struct {
 	limit  uint64 // of frames; 0 means none
 	frames uint64
