@@ -43,6 +43,13 @@ func TestDifferences(t *testing.T) {
 			after(2 * second),
 			unknown(host(1), 0),
 		}},
+		{name: "stations outside of all VLANs are not reached while VLANs are looked at", cfg: bridge.Config{VLANFiltering: true, DefaultPVID: bridge.NoPVID}, ports: three, steps: []step{
+			add(bridge.Entry{MAC: host(1), Port: 1, Kind: bridge.Static}),
+			add(bridge.Entry{MAC: host(2), Port: 2, Kind: bridge.Static}),
+			sends(1, data(host(2), host(1)), ""),
+			configure(func(c *bridge.Config) { c.VLANFiltering = false }),
+			sends(1, data(host(2), host(1)), "2"),
+		}},
 		{name: "a group set by hand in VLAN 0 is in every VLAN of the port", cfg: filteringQuerier, ports: three, steps: []step{
 			settled,
 			addVLAN(1, bridge.VLAN{VID: 10}), addVLAN(2, bridge.VLAN{VID: 10}),

@@ -21,7 +21,10 @@ import (
 	"ringside/sim"
 )
 
-var steps = flag.Int("steps", 0, "`how many` steps TestReference makes; 0 is as many as fit into 5 s")
+var (
+	steps = flag.Int("steps", 0, "`how many` steps TestReference makes; 0 is as many as fit into 5 s")
+	seed  = flag.Uint64("seed", 26, "what TestReference's steps are chosen by")
+)
 
 // A script is a configuration and what is done with it, as bytes: configLen bytes of
 // configuration, and stepLen for each step. Every string of bytes is a script, and
@@ -137,8 +140,8 @@ func configOf(c []byte) bridge.Config {
 	}
 	cfg.Multicast = snoop.Config{
 		Querier:     bit(c[6], 0),
-		IGMPVersion: 2 + int(c[6]>>1&1),
-		MLDVersion:  1 + int(c[6]>>2&1),
+		IGMPVersion: []int{2, 2, 2, 3}[c[7]>>3%4],
+		MLDVersion:  []int{1, 1, 1, 2}[c[7]>>5%4],
 		Router:      snoop.Router(c[6] >> 3 % 4 % 3),
 	}
 	if bit(c[7], 0) {
@@ -246,9 +249,16 @@ func (p *pair) modern(c []byte) []byte {
 // plain takes from a port what the reference does not know of it: mcast_to_unicast and
 // fastleave, which follows single hosts, where sources are looked at.
 func (p *pair) plain(cfg *bridge.PortConfig) {
-	if p.cfg.Multicast.IGMPVersion == 3 || p.cfg.Multicast.MLDVersion == 2 {
+	if p.sources() {
 		cfg.McastToUnicast, cfg.FastLeave = false, false
 	}
+}
+
+// sources says that sources are looked at. A port that is disabled when a source is
+// named gets nothing from it in Linux when it comes back, which the reference does not
+// know: ports are not disabled then.
+func (p *pair) sources() bool {
+	return p.cfg.Multicast.IGMPVersion == 3 || p.cfg.Multicast.MLDVersion == 2
 }
 
 // pool is addresses that meet each other.
@@ -380,13 +390,13 @@ func (p *pair) step(c []byte) string {
 			return p.setPort(n, c[2:])
 		}
 	case op < 232:
-		if up := bit(c[2], 0); known && n != bridge.Local {
+		if up := bit(c[2], 0); known && n != bridge.Local && !p.sources() {
 			p.say("link of %d %v", n, up)
 			p.r.SetLink(n, up)
 			p.b.SetLink(n, up)
 		}
 	case op < 236:
-		if s := stp.State(c[2] % 5); known && n != bridge.Local {
+		if s := stp.State(c[2] % 5); known && n != bridge.Local && !p.sources() {
 			p.say("state of %d %v", n, s)
 			p.b.SetState(n, s) // what comes of it is read from State
 		}
@@ -417,6 +427,8 @@ func (p *pair) step(c []byte) string {
 		}
 	case op < 253:
 		return p.group(n, c)
+	case op == 255:
+		return p.configure(configOf(c))
 	case op < 255:
 		if s := stp.State(c[2] % 5); known && n != bridge.Local && p.has(n, uint16(c[3]%5)) {
 			p.say("state of VLAN %d on %d %v", c[3]%5, n, s)
@@ -425,6 +437,20 @@ func (p *pair) step(c []byte) string {
 				return err.Error()
 			}
 		}
+	}
+	return ""
+}
+
+// configure changes what can change at any time.
+func (p *pair) configure(cfg bridge.Config) string {
+	c := p.b.Config()
+	c.MaxLearned, c.GroupFwdMask, c.Promisc = cfg.MaxLearned, cfg.GroupFwdMask, cfg.Promisc
+	c.NoLinkLocalLearn, c.VLANFiltering, c.VLANProtocol = cfg.NoLinkLocalLearn, cfg.VLANFiltering, cfg.VLANProtocol
+	p.say("configure MaxLearned:%d GroupFwdMask:%x Promisc:%v NoLinkLocalLearn:%v VLANFiltering:%v VLANProtocol:%x",
+		c.MaxLearned, c.GroupFwdMask, c.Promisc, c.NoLinkLocalLearn, c.VLANFiltering, c.VLANProtocol)
+	p.r.SetConfig(c)
+	if err := p.b.SetConfig(c); err != nil {
+		return err.Error()
 	}
 	return ""
 }
@@ -656,7 +682,7 @@ func report(t *testing.T, script []byte) {
 func TestReference(t *testing.T) {
 	const length = 500
 	start := time.Now()
-	r := rand.New(rand.NewPCG(20, 26))
+	r := rand.New(rand.NewPCG(20, *seed))
 	done := 0
 	span := 5 * time.Second
 	if testing.Short() {

@@ -110,6 +110,14 @@ func (b *Bridge) SetPort(n bridge.Port, cfg bridge.PortConfig) bool {
 // SetState is a port's state as the spanning tree, or whoever sets it, chose it.
 func (b *Bridge) SetState(n bridge.Port, s stp.State) { b.ports[n].state = s }
 
+// SetConfig changes those options that have no effect but on what comes later: masks,
+// bounds, promiscuity, what is learned, and VLANs being looked at.
+func (b *Bridge) SetConfig(cfg bridge.Config) {
+	c := &b.cfg
+	c.MaxLearned, c.GroupFwdMask, c.Promisc = cfg.MaxLearned, cfg.GroupFwdMask, cfg.Promisc
+	c.NoLinkLocalLearn, c.VLANFiltering, c.VLANProtocol = cfg.NoLinkLocalLearn, cfg.VLANFiltering, cfg.VLANProtocol
+}
+
 // SetHold is how long entries last while the topology changes, 0 while it does not.
 func (b *Bridge) SetHold(t sim.Time) { b.hold = t }
 

@@ -11,7 +11,12 @@
 //
 // # What it does not know
 //
-// The spanning tree: states of ports come from outside, by SetState. Costs and
-// counters. The bridge's own frames: it sends no queries and answers no ARP, it only
-// knows what they would change in the way of other frames.
+//   - The spanning tree: states of ports come from outside, by SetState and SetHold.
+//   - Costs and counters.
+//   - The bridge's own frames: it sends no queries and answers no ARP, it only knows
+//     what they would change in the way of other frames.
+//   - Of multicast: mcast_to_unicast, fastleave and reports of old versions where
+//     sources are looked at, sources set by hand, and bounds of the database. Package
+//     snoop has its own tests of these.
+//   - Interfaces on top of the bridge, and so neighbours in VLANs.
 package reference

@@ -146,8 +146,13 @@ func (s *snooper) leaveAll(n bridge.Port, permanent bool) {
 	}
 }
 
+// remove takes a member out. Linux has a group of Ethernet lose the host with it: it
+// is no (*,G), and what an (S,G) has from one goes when nothing else is left.
 func (s *snooper) remove(k groupKey, mk memberKey) {
 	delete(s.groups[k].members, mk)
+	if !k.group.IsValid() {
+		s.groups[k].host = false
+	}
 	s.sweep(k)
 }
 
