@@ -350,7 +350,7 @@ func (l *Linux) watch(end time.Time) (all []Event, err error) {
 			return all, err
 		}
 		if look {
-			next = now.Add(min(max(20*time.Millisecond, 30*time.Since(now)), slack/3))
+			next = now.Add(min(max(20*time.Millisecond, 30*time.Since(now)), slack/5))
 		}
 		wait := min(end.Sub(time.Now()), 10*time.Millisecond)
 		if _, err := unix.Poll(l.polls, max(1, int(wait.Milliseconds()))); err != nil && !errors.Is(err, unix.EINTR) {

@@ -532,7 +532,7 @@ func (o *Ours) showMDB() (lines []string) {
 		lines = append(lines, fmt.Sprint("router on port ", o.number(bridge.Port(r.Port))))
 	}
 	slices.Sort(lines)
-	return lines
+	return slices.Compact(lines)
 }
 
 func (o *Ours) showVLANs() (lines []string) {

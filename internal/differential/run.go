@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -95,11 +96,20 @@ func (p *Pair) Run(w io.Writer, o Options) (*Summary, error) {
 	return sum, nil
 }
 
+// besides is how many setups that wait a processor can look at in time.
+const besides = 8
+
 // beside runs setups at the same time, each on a pair of its own: they mostly
 // wait. All pairs are made before the first begins, since making one holds the
 // kernel up.
 func (p *Pair) beside(list []*Setup, each func(*Setup, Result)) error {
 	results, errs := make([]Result, len(list)), make([]error, len(list))
+	if at := besides * runtime.NumCPU(); len(list) > at {
+		if err := p.beside(list[:at], each); err != nil {
+			return err
+		}
+		return p.beside(list[at:], each)
+	}
 	var made, running sync.WaitGroup
 	var making sync.Mutex
 	made.Add(len(list))

@@ -23,7 +23,7 @@ type Event struct {
 }
 
 // slack is how far apart in time two events may be that are the same.
-const slack = 600 * time.Millisecond
+const slack = 900 * time.Millisecond
 
 // watched are the tables whose changes are events.
 const watched = FDBTable | MDBTable | PortTable
@@ -32,7 +32,7 @@ const watched = FDBTable | MDBTable | PortTable
 // their age depends on the millisecond.
 func framesOf(at time.Duration, list []Copy) (all []Event) {
 	for _, c := range list {
-		if c.How == ToHost && at < slack/2 {
+		if c.How == ToHost && at < slack {
 			continue // the socket there hears from just after the interface is up
 		}
 		e := Event{At: at, Track: c.Place.String(), What: Describe(c.Bytes)}

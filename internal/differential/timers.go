@@ -94,7 +94,7 @@ func timers() []*Setup {
 		{
 			Name: "tree: two ways to the root", Bridge: fastTree, Ports: make([]Settings, 3),
 			Steps: slices.Concat([]Step{wait(half)}, repeat(6, in(1, better(10, 0)), in(2, better(4, 0)), wait(9*second/10)),
-				repeat(8, in(1, better(10, 0)), wait(9*second/10))),
+				repeat(9, in(1, better(10, 0)), wait(9*second/10))),
 		},
 		{
 			Name: "tree: topology change", Bridge: append(slices.Clone(fastTree), Setting{"ageing_time", 30000}), Ports: make([]Settings, 3),
@@ -122,7 +122,7 @@ func timers() []*Setup {
 			Name: "tree: costs and priorities", Bridge: fastTree, Ports: []Settings{nil, {{"cost", 3}}, {{"priority", 4}}},
 			Steps: slices.Concat([]Step{wait(half)}, repeat(5, in(1, better(10, 0)), in(2, better(50, 0)), in(3, better(10, 0)), wait(9*second/10)),
 				[]Step{{Kind: SetPort, Port: 1, Setting: Setting{"cost", 2}}}, repeat(5, in(1, better(10, 0)), in(2, better(50, 0)), in(3, better(10, 0)), wait(9*second/10)),
-				[]Step{{Kind: SetBridge, Setting: Setting{"priority", 0}}, wait(5 * second)}),
+				[]Step{{Kind: SetBridge, Setting: Setting{"priority", 1}}, wait(5 * second)}),
 		},
 		{
 			Name: "snooping: members go", Bridge: fastSnooping(), Ports: make([]Settings, 3),
@@ -135,7 +135,7 @@ func timers() []*Setup {
 		{
 			Name: "snooping: leaving", Bridge: fastSnooping(Setting{"mcast_querier", 1}, Setting{"mcast_membership_interval", 30000}), Ports: []Settings{nil, {{"fastleave", 1}}, nil},
 			Steps: []Step{
-				wait(half), in(1, report(1, g)), in(2, report(2, g)), in(3, report(3, g)), wait(half), in(1, leave(1, g)), in(2, leave(2, g)), wait(4 * second),
+				wait(7 * second / 10), in(1, report(1, g)), in(2, report(2, g)), in(3, report(3, g)), wait(7 * second / 10), in(1, leave(1, g)), in(2, leave(2, g)), wait(4 * second),
 				in(3, leave(3, g)), wait(half), in(3, report(3, g)), wait(4 * second),
 			},
 		},
