@@ -98,8 +98,6 @@
 //     though a spanning tree has no more than that.
 //   - Reasons with RS_ in front are ours where Linux frees a frame without one. A
 //     frame whose tag is not whole is HDR_TRUNC.
-//   - Snooping begins a port's queries anew when the state of that port changes;
-//     Linux does so for all ports at each such moment.
 //   - The bridge's own interface is up, and its address does not follow those of its
 //     ports.
 //   - There is no netfilter, no switchdev, no MRP, no CFM, no MSTP (mst_enabled), no

@@ -101,24 +101,24 @@ func TestCompareSeesAPlantedDifference(t *testing.T) {
 		side broken
 		step int
 	}{
-		"a copy is missing":     {broken{wrong: on(Frame, 2, func(o *Outcome) { o.Copies = o.Copies[1:] })}, 1},
-		"a copy too many":       {broken{wrong: on(Frame, 2, func(o *Outcome) { o.Copies = append(o.Copies, o.Copies[2]) })}, 1},
-		"a wrong byte":          {broken{wrong: on(Frame, 2, func(o *Outcome) { o.Copies[1].Bytes = bytes.Repeat([]byte{1}, 22) })}, 1},
-		"the tag is gone":       {broken{wrong: on(Frame, 2, func(o *Outcome) { o.Copies[0].Bytes = bare(o.Copies[0].Bytes) })}, 1},
-		"to the port's stack":   {broken{wrong: on(Frame, 2, func(o *Outcome) { o.Copies[2].Place = Place{ToPort, 2} })}, 1},
-		"refused":               {broken{wrong: on(AddFDB, 1, func(o *Outcome) { o.Err = errors.New("no") })}, 2},
-		"an entry is missing":   {broken{state: func(s *State) { s.FDB = s.FDB[:min(len(s.FDB), 9)] }}, 1},
-		"a port in wrong state": {broken{state: func(s *State) { s.Ports = []string{"port 1 blocking"} }}, -1},
+		"a copy is missing":     {broken{Ours: Ours{Unreal: true}, wrong: on(Frame, 2, func(o *Outcome) { o.Copies = o.Copies[1:] })}, 1},
+		"a copy too many":       {broken{Ours: Ours{Unreal: true}, wrong: on(Frame, 2, func(o *Outcome) { o.Copies = append(o.Copies, o.Copies[2]) })}, 1},
+		"a wrong byte":          {broken{Ours: Ours{Unreal: true}, wrong: on(Frame, 2, func(o *Outcome) { o.Copies[1].Bytes = bytes.Repeat([]byte{1}, 22) })}, 1},
+		"the tag is gone":       {broken{Ours: Ours{Unreal: true}, wrong: on(Frame, 2, func(o *Outcome) { o.Copies[0].Bytes = bare(o.Copies[0].Bytes) })}, 1},
+		"to the port's stack":   {broken{Ours: Ours{Unreal: true}, wrong: on(Frame, 2, func(o *Outcome) { o.Copies[2].Place = Place{ToPort, 2} })}, 1},
+		"refused":               {broken{Ours: Ours{Unreal: true}, wrong: on(AddFDB, 1, func(o *Outcome) { o.Err = errors.New("no") })}, 2},
+		"an entry is missing":   {broken{Ours: Ours{Unreal: true}, state: func(s *State) { s.FDB = s.FDB[:min(len(s.FDB), 9)] }}, 1},
+		"a port in wrong state": {broken{Ours: Ours{Unreal: true}, state: func(s *State) { s.Ports = []string{"port 1 blocking"} }}, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := Compare(new(Ours), &c.side, setup)
+			r, err := Compare(&Ours{Unreal: true}, &c.side, setup)
 			require.NoError(t, err)
 			require.NotNil(t, r.Difference)
 			assert.Equal(t, c.step, r.Difference.Step)
 			assert.Contains(t, r.Difference.String(), "planted")
 		})
 	}
-	r, err := Compare(new(Ours), new(Ours), setup)
+	r, err := Compare(&Ours{Unreal: true}, &Ours{Unreal: true}, setup)
 	require.NoError(t, err)
 	assert.Nil(t, r.Difference, "nothing was planted")
 	assert.Equal(t, 2, r.Frames)
@@ -132,7 +132,7 @@ func TestShrinkKeepsWhatIsNeeded(t *testing.T) {
 			o.Copies[0].Port++
 		}
 	}
-	p := Pair{Linux: new(Ours), Ours: &broken{wrong: wrong}}
+	p := Pair{Linux: &Ours{Unreal: true}, Ours: &broken{Ours: Ours{Unreal: true}, wrong: wrong}}
 	var out strings.Builder
 	sum, err := p.Run(&out, Options{Seed: 1, Configs: 3, Steps: 300, Show: 1})
 	require.NoError(t, err)
@@ -145,7 +145,7 @@ func TestShrinkKeepsWhatIsNeeded(t *testing.T) {
 
 // Our bridge agrees with itself over everything random.
 func TestOursAgreesWithItself(t *testing.T) {
-	p := Pair{Linux: new(Ours), Ours: new(Ours)}
+	p := Pair{Linux: &Ours{Unreal: true}, Ours: &Ours{Unreal: true}}
 	for _, o := range bridgeOptions {
 		p.Have = append(p.Have, o.name)
 	}

@@ -16,6 +16,10 @@ import (
 // Ours is the side of this project's bridge. Its time is the wall clock's, since
 // the kernel's is; in a timed setup it is what the steps wait for.
 type Ours struct {
+	// Unreal has time pass with the steps, whatever the clock says, so that two
+	// of this kind agree.
+	Unreal bool
+
 	b      *bridge.Bridge
 	setup  *Setup
 	start  time.Time
@@ -37,7 +41,7 @@ func hundredths(v uint64) sim.Time { return sim.Time(v) * 10 * sim.Millisecond }
 
 // Open makes the bridge of a setup.
 func (o *Ours) Open(s *Setup) (err error) {
-	*o = Ours{setup: s, start: time.Now(), neighs: neigh.NewTable()}
+	*o = Ours{Unreal: o.Unreal, setup: s, start: time.Now(), neighs: neigh.NewTable()}
 	cfg := bridge.Config{Name: bridgeName, MAC: s.MAC(Host), Promisc: s.Promisc, Neighbours: o.neighs}
 	if s.NoVLANs {
 		cfg.DefaultPVID = bridge.NoPVID
@@ -239,7 +243,7 @@ func (o *Ours) attach(i int, settings Settings) (err error) {
 }
 
 func (o *Ours) now() sim.Time {
-	if o.setup.Timed {
+	if o.setup.Timed || o.Unreal {
 		return o.clock
 	}
 	return sim.FromDuration(time.Since(o.start))
@@ -261,6 +265,9 @@ func (o *Ours) Close() error {
 
 // Do carries out a step.
 func (o *Ours) Do(s *Step) (out Outcome, err error) {
+	if o.Unreal && !o.setup.Timed {
+		o.clock += 100*sim.Microsecond + sim.FromDuration(s.For)
+	}
 	o.b.Tick(o.now())
 	switch {
 	case s.Kind == Frame:
