@@ -43,6 +43,8 @@ func framesOf(at time.Duration, list []Copy) (all []Event) {
 			}
 			e.What, e.Periodic = Describe(b), true
 			e.Track += ", BPDU"
+		} else { // two frames of one moment have no order
+			e.Track, e.What = e.Track+" "+e.What, "sent"
 		}
 		all = append(all, e)
 	}
