@@ -184,6 +184,23 @@ func TestExplanationsInJSONAgreeWithTheText(t *testing.T) {
 	}
 }
 
+// A capture that is shorter than a tree takes to converge passes it with --settle.
+func TestACaptureWaitsForTheTree(t *testing.T) {
+	inTestdata(t)
+	lab := filepath.Join(t.TempDir(), "tree.yaml")
+	require.NoError(t, os.WriteFile(lab, []byte("schema: ringside.lab/1\nbridges: {br0: {stp_state: on}}\n"), 0o600))
+	for settle, passes := range map[string]bool{"1ms": false, "29s": false, "31s": true} {
+		code, out, errs := call(t, "replay", "arp.pcap", "--limit", "1", "--config", lab, "--settle", settle, "--json")
+		require.Equal(t, exitOK, code, errs)
+		assert.Equal(t, passes, !strings.Contains(out, "BRIDGE_INGRESS_STP_STATE"), settle)
+	}
+	code, _, errs := call(t, "replay", "arp.pcap", "--settle", "soon")
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errs, "--settle soon: give a span")
+	code, _, _ = call(t, "replay", "arp.pcap", "--settle", "2000h")
+	assert.Equal(t, exitUsage, code)
+}
+
 // What dies by the MTU of its port in a replay is no frame forwarded to explain.
 func TestExplainKnowsTheMTU(t *testing.T) {
 	inTestdata(t)

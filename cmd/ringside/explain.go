@@ -185,8 +185,8 @@ func (e *explainer) still(ask func(*ringside.Host) error) error {
 		return err
 	}
 	defer h.Close()
-	if e.replay.Until > 0 {
-		if err := h.RunUntil(e.replay.Until); err != nil {
+	if until := max(e.replay.Until, e.replay.Settle); until > 0 {
+		if err := h.RunUntil(until); err != nil {
 			return err
 		}
 	}

@@ -58,6 +58,14 @@ func (o *options) machine(fs *pflag.FlagSet) {
 		o.replay.Until = t
 		return nil
 	})
+	flag(fs, "settle", "SPAN", "", "play the capture from this virtual time on, when spanning trees have converged, as in 30s", func(s string) error {
+		t, ok := duration(s)
+		if !ok || t > 6*24*3600*sim.Second {
+			return fmt.Errorf("give a span of virtual time above zero and up to six days, as in --settle 30s")
+		}
+		o.replay.Settle = t
+		return nil
+	})
 	flag(fs, "truncated", "skip|pad", "skip", "frames that the capture cut short: leave them out, or fill them up with zeros", func(s string) error {
 		switch s {
 		case "skip", "pad":
