@@ -188,7 +188,7 @@ var portFlags = []struct {
 	{"proxy_arp", []uint64{1}, 6},
 	{"proxy_arp_wifi", []uint64{1}, 4},
 	{"neigh_vlan_suppress", []uint64{1}, 4},
-	{"state", []uint64{0, 1, 2, 4}, 5},
+	{"state", []uint64{1, 2, 4}, 5}, // 0 is a named row: ip link set down treats it otherwise than a lost carrier
 	{"backup_port", []uint64{1, 2}, 3},
 }
 

@@ -18,6 +18,13 @@ func Rows() []*Setup {
 			},
 		},
 		{
+			Name: "a port disabled by hand", Bridge: Settings{{"mcast_snooping", 0}}, Ports: make([]Settings, 3), Deep: true,
+			Steps: []Step{
+				wait(25 * time.Millisecond), hello(2, 2), {Kind: SetPort, Port: 2, Setting: Setting{"state", 0}}, hello(2, 4), hello(1, 1),
+				in(2, Ethernet(Reserved(14), station(5), EtherLLDP, 1)), {Kind: SetPort, Port: 2, Setting: Setting{"state", 3}}, hello(2, 4), hello(1, 1),
+			},
+		},
+		{
 			Name: "groups while snooping is off", Bridge: Settings{{"mcast_snooping", 1}}, Ports: make([]Settings, 3), Deep: true,
 			Steps: []Step{
 				wait(25 * time.Millisecond), in(1, report(1, groups[0])), {Kind: AddMDB, Port: 2, Group: groups[1], State: 1},
