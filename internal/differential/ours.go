@@ -351,8 +351,13 @@ func (o *Ours) configure(s *Step) error {
 	case DelFDB:
 		return o.delFDB(s)
 	case FlushFDB:
-		// What IFLA_BR_FDB_FLUSH and IFLA_BRPORT_FLUSH take: no static entries.
-		o.b.Flush(bridge.Filter{Port: p, Static: bridge.No})
+		// What IFLA_BR_FDB_FLUSH and IFLA_BRPORT_FLUSH take: no static entries, and
+		// on a port none of a control plane.
+		f := bridge.Filter{Port: p, Static: bridge.No}
+		if p != bridge.Local {
+			f.Extern = bridge.No
+		}
+		o.b.Flush(f)
 		return nil
 	case AddVLAN:
 		return o.b.AddVLAN(p, bridge.VLAN{VID: s.VLAN, End: s.End, PVID: s.Flags&PVID != 0, Untagged: s.Flags&Untagged != 0})

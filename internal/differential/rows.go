@@ -18,6 +18,14 @@ func Rows() []*Setup {
 			},
 		},
 		{
+			Name: "a question for one neighbour alone", Bridge: Settings{{"mcast_snooping", 0}}, Ports: []Settings{nil, {{"neigh_suppress", 1}}, nil}, IPv6: true, Needs: []string{keepsProbes},
+			Steps: []Step{
+				wait(25 * time.Millisecond), hello(2, 4), {Kind: AddNeigh, IP: hosts6[3], MAC: station(4)}, {Kind: AddNeigh, IP: hosts[3], MAC: station(4)},
+				in(1, Ethernet(station(4), station(1), EtherIPv6, ND(hosts6[0], hosts6[3], NDSolicit, 0, hosts6[3], station(1))...)),
+				in(1, Pad(Ethernet(station(4), station(1), EtherARP, ARP(1, station(1), hosts[0], station(4), hosts[3])...), 60)),
+			},
+		},
+		{
 			Name: "a port disabled by hand", Bridge: Settings{{"mcast_snooping", 0}}, Ports: make([]Settings, 3), Deep: true,
 			Steps: []Step{
 				wait(25 * time.Millisecond), hello(2, 2), {Kind: SetPort, Port: 2, Setting: Setting{"state", 0}}, hello(2, 4), hello(1, 1),

@@ -250,7 +250,7 @@ func (g *generator) neighbour(p int) []byte {
 		a := target.As16()
 		dst := netip.AddrFrom16([16]byte{0xff, 2, 11: 1, 12: 0xff, 13: a[13], 14: a[14], 15: a[15]})
 		return Ethernet(GroupMAC(dst), mac, EtherIPv6, IPv6(zero6, dst, protoICMPv6, 255, icmpv6(zero6, dst, append([]byte{NDSolicit, 0, 0, 0, 0, 0, 0, 0}, a[:]...)))...)
-	case n < 80:
+	case n < 80 && g.has(keepsProbes):
 		return Ethernet(to, mac, EtherIPv6, ND(hosts6[i], target, NDSolicit, 0, target, mac)...)
 	case n < 90:
 		return Ethernet(to, mac, EtherIPv6, ND(hosts6[i], target, NDAdvert, 0x60, hosts6[i], mac)...)
@@ -269,7 +269,7 @@ func (g *generator) arp(mac, to bridge.MAC, from, target netip.Addr) []byte {
 		return Pad(Ethernet(broadcast, mac, EtherARP, ARP(uint16(1+g.IntN(2)), mac, from, bridge.MAC{}, from)...), 60)
 	case n < 88 && g.has(keepsProbes):
 		return Pad(Ethernet(broadcast, mac, EtherARP, ARP(1, mac, zero4, bridge.MAC{}, target)...), 60)
-	case n < 94:
+	case n < 94 && g.has(keepsProbes):
 		return Pad(Ethernet(to, mac, EtherARP, ARP(1, mac, from, to, target)...), 60)
 	}
 	return Ethernet(broadcast, mac, EtherARP, ARP(uint16(g.IntN(12)), mac, from, to, target)...)
