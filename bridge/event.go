@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"net/netip"
 	"slices"
 
 	"ringside/bridge/snoop"
@@ -62,7 +63,8 @@ func (b *Bridge) notifyMDB() {
 		return
 	}
 	was := b.mdb
-	b.mdb = mdbView{b.snooper.Entries(b.now), b.snooper.Routers(b.now)}
+	b.mdb = mdbView{entries: b.snooper.Entries(b.now), routers: b.snooper.Routers(b.now)}
+	b.mdb.index()
 	for i := range was.entries {
 		if e := &was.entries[i]; !b.mdb.has(e) {
 			b.cfg.Notify(Event{At: b.now, Kind: MDBChange, Deleted: true, Port: Port(e.Port), MDB: *e})
@@ -89,13 +91,26 @@ func (b *Bridge) notifyMDB() {
 type mdbView struct {
 	entries []snoop.Entry
 	routers []snoop.RouterPort
+	known   map[mdbKey]bool // the entries; only asked, never walked
 }
 
-func (v *mdbView) has(e *snoop.Entry) bool {
-	return slices.ContainsFunc(v.entries, func(f snoop.Entry) bool {
-		return f.VID == e.VID && f.Group == e.Group && f.Source == e.Source && f.Port == e.Port
-	})
+type mdbKey struct {
+	vid    uint16
+	group  snoop.Group
+	source netip.Addr
+	port   snoop.Port
 }
+
+func keyOf(e *snoop.Entry) mdbKey { return mdbKey{e.VID, e.Group, e.Source, e.Port} }
+
+func (v *mdbView) index() {
+	v.known = make(map[mdbKey]bool, len(v.entries))
+	for i := range v.entries {
+		v.known[keyOf(&v.entries[i])] = true
+	}
+}
+
+func (v *mdbView) has(e *snoop.Entry) bool { return v.known[keyOf(e)] }
 
 func (v *mdbView) router(p snoop.Port) bool {
 	return slices.ContainsFunc(v.routers, func(r snoop.RouterPort) bool { return r.Port == p })

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
@@ -424,5 +425,26 @@ func TestEvents(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.claim, got, c.want)
 		}
+	}
+}
+
+// Every group that a port comes to want is told once, and telling of the next does
+// not take the square of those that are there.
+func TestEachOfManyGroupsIsToldOnce(t *testing.T) {
+	const groups = 2000
+	told := 0
+	b := mustNew(t, Config{Notify: func(e Event) {
+		if e.Kind == MDBChange && !e.Deleted {
+			told++
+		}
+	}})
+	ports(t, b, 1)
+	began := time.Now()
+	for i := range groups {
+		g := snoop.Group{IP: netip.AddrFrom4([4]byte{239, 1, byte(i >> 8), byte(i)})}
+		must(t, b.AddMDB(snoop.Static{Group: g, Port: 1, Permanent: true}))
+	}
+	if took := time.Since(began); told != groups || took > 8*time.Second {
+		t.Errorf("%d groups told in %v", told, took)
 	}
 }
