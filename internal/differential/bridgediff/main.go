@@ -26,7 +26,7 @@ type arguments struct {
 func main() {
 	var a arguments
 	flag.Uint64Var(&a.Seed, "seed", 1, "of the first random configuration")
-	flag.IntVar(&a.Configs, "config", 300, "random configurations; two fifths as many under QEMU")
+	flag.IntVar(&a.Configs, "config", 300, "random configurations; a fifth as many under QEMU")
 	flag.IntVar(&a.Steps, "steps", 400, "steps of each")
 	flag.StringVar(&a.Row, "row", "", "only the named rows with this in their name")
 	flag.IntVar(&a.Show, "show", 3, "differences printed in full")

@@ -128,7 +128,7 @@ func inMachine(a arguments) (sum *differential.Summary, skipped string, err erro
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := m.Run(w, machineLimit, "-seed="+fmt.Sprint(a.Seed), "-config="+fmt.Sprint((a.Configs*2+4)/5), "-steps="+fmt.Sprint(a.Steps),
+		err := m.Run(w, machineLimit, "-seed="+fmt.Sprint(a.Seed), "-config="+fmt.Sprint((a.Configs+4)/5), "-steps="+fmt.Sprint(a.Steps),
 			"-show="+fmt.Sprint(a.Show), fmt.Sprintf("-row=%q", a.Row))
 		w.Close()
 		done <- err
