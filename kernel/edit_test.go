@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -107,7 +106,7 @@ func TestEditedCopiesHaveTheBytesOfApply(t *testing.T) {
 	}
 	assert.NotZero(t, inPlace)
 	assert.NotZero(t, shared)
-	t.Log(fmt.Sprintf("%d in place, %d with a head of their own", inPlace, shared))
+	t.Logf("%d in place, %d with a head of their own", inPlace, shared)
 }
 
 // A head that is put in its place in memory can be fetched by a device: every

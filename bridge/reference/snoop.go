@@ -32,8 +32,7 @@ type family struct {
 }
 
 type routerPort struct {
-	until   [2]sim.Time
-	removed bool // the link is down
+	until [2]sim.Time
 }
 
 type groupKey struct {

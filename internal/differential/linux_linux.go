@@ -352,7 +352,7 @@ func (l *Linux) watch(end time.Time) (all []Event, err error) {
 		if look {
 			next = now.Add(min(max(20*time.Millisecond, 30*time.Since(now)), slack/5))
 		}
-		wait := min(end.Sub(time.Now()), 10*time.Millisecond)
+		wait := min(time.Until(end), 10*time.Millisecond)
 		if _, err := unix.Poll(l.polls, max(1, int(wait.Milliseconds()))); err != nil && !errors.Is(err, unix.EINTR) {
 			return all, err
 		}

@@ -13,7 +13,7 @@ import (
 type rtnl struct{ conn *netlink.Conn }
 
 func dialRtnl() (*rtnl, error) {
-	c, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{DisableNSLockThread: true})
+	c, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open a routing socket: %w", err)
 	}
