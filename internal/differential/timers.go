@@ -94,7 +94,7 @@ func timers() []*Setup {
 		{
 			Name: "tree: two ways to the root", Bridge: fastTree, Ports: make([]Settings, 3),
 			Steps: slices.Concat([]Step{wait(half)}, repeat(6, in(1, better(10, 0)), in(2, better(4, 0)), wait(9*second/10)),
-				repeat(9, in(1, better(10, 0)), wait(9*second/10))),
+				repeat(8, in(1, better(10, 0)), wait(9*second/10)), []Step{wait(second)}),
 		},
 		{
 			Name: "tree: topology change", Bridge: append(slices.Clone(fastTree), Setting{"ageing_time", 30000}), Ports: make([]Settings, 3),

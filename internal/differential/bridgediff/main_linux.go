@@ -49,6 +49,9 @@ func run(a arguments) int {
 		}
 		if sum != nil {
 			fmt.Printf("%s, Linux %s: %v in %.0f s\n", on.name, sum.Kernel, sum, sum.Seconds)
+			if sum.Once > 0 {
+				fmt.Printf("  %d showed a difference once and not again\n", sum.Once)
+			}
 			for _, s := range sum.Skipped {
 				fmt.Printf("  row not for this kernel: %s\n", s)
 			}
