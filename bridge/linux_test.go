@@ -55,3 +55,38 @@ func TestPortsAskAgainWhenOneChanges(t *testing.T) {
 		assert.ElementsMatch(t, []Port{1, 2}, asked(b), name)
 	}
 }
+
+// The counters of a VLAN that all ports share go with the last that is in it.
+func TestCountersOfAVLANGoWithItsLastPort(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		leave func(b *Bridge)
+		want  uint64
+	}{
+		{"the last leaves it", func(b *Bridge) { require.NoError(t, b.DeleteVLAN(1, VLAN{VID: 2})) }, 0},
+		{"the last is removed", func(b *Bridge) { require.NoError(t, b.RemovePort(1)) }, 0},
+		{"another stays in it", func(b *Bridge) {
+			require.NoError(t, b.AddVLAN(Local, VLAN{VID: 2}))
+			require.NoError(t, b.RemovePort(1))
+		}, 1},
+	} {
+		b, err := New(Config{VLANFiltering: true, VLANStats: true})
+		require.NoError(t, err)
+		for range 2 {
+			_, err := b.AddPort(PortConfig{})
+			require.NoError(t, err)
+		}
+		require.NoError(t, b.AddVLAN(1, VLAN{VID: 2, PVID: true}))
+		b.Handle(1, make([]byte, 60), 0) // no station sent it: not counted
+		frame := make([]byte, 60)
+		frame[6], frame[11] = 2, 1
+		b.Handle(1, frame, 0)
+		c.leave(b)
+		require.NoError(t, b.AddVLAN(2, VLAN{VID: 2}))
+		for _, v := range b.VLANs(2) {
+			if v.VID == 2 {
+				require.Equal(t, c.want, v.Stats.RxFrames, c.name)
+			}
+		}
+	}
+}

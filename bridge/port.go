@@ -232,7 +232,11 @@ func (b *Bridge) RemovePort(p Port) error {
 	}
 	b.snoopRemove(p)
 	b.notifyLink(p, true)
+	left := b.vlans[p].list
 	b.vlans[p] = vlanGroup{}
+	for _, v := range left {
+		b.uncount(v.vid)
+	}
 	b.forget(p, 0, true)
 	b.ports[p] = gone
 	b.config[p] = PortConfig{}

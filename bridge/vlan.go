@@ -209,6 +209,22 @@ func (b *Bridge) deleteVLAN(p Port, vid uint16) {
 	if g.pvid == vid {
 		g.pvid = 0
 	}
+	b.uncount(vid)
+}
+
+// uncount ends the counting of a VLAN for all ports that no interface is in any
+// more: in Linux the counters go with the last of them, and begin anew with the
+// next.
+func (b *Bridge) uncount(vid uint16) {
+	if b.counts == nil || b.counts[vid] == nil {
+		return
+	}
+	for p := range b.vlans {
+		if b.vlans[p].find(vid) != nil {
+			return
+		}
+	}
+	b.counts[vid] = nil
 }
 
 // SetVLANState sets the state of one VLAN of a port, which holds beside the state
