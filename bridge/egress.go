@@ -64,7 +64,7 @@ func (b *Bridge) forward(f *pass, to Port) Verdict {
 	}
 	if q := b.backup[to]; q != Local && b.ports[to].flags&noCarrier != 0 {
 		if b.why != nil {
-			b.why.says("br_forward", "port %d has no carrier: its backup is port %d", to, q)
+			b.why.says("br_forward", "port %d has no carrier: its backup_port is port %d", to, q)
 		}
 		to = q
 		f.work |= Redirected
@@ -99,7 +99,7 @@ func (b *Bridge) mayLeave(f *pass, q Port) (c Copy, why cost.DropReason) {
 		why = cost.RSIsolated
 	}
 	if b.why != nil {
-		b.why.port(q, "should_deliver", why)
+		b.sayDelivers(f, q, why)
 	}
 	c.Port = q
 	return c, why

@@ -108,13 +108,32 @@ func (r *recorder) decides(step, format string, args ...any) {
 	r.checks = append(r.checks, Check{step, NoPort, fmt.Sprintf(format, args...), true})
 }
 
-// port tells of a port that was asked to take the frame; why is 0 if it does.
-func (r *recorder) port(p Port, step string, why cost.DropReason) {
+// sayDelivers tells of a port that was asked to take the frame; why is 0 if it does.
+func (b *Bridge) sayDelivers(f *pass, q Port, why cost.DropReason) {
 	says := "yes"
-	if why != 0 {
+	switch {
+	case why == cost.RSPortState:
+		says = fmt.Sprintf("no: the port is %v", b.ports[q].state)
+	case why == cost.RSVLANFiltered && b.vlans[q].find(f.vid) != nil:
+		says = fmt.Sprintf("no: VLAN %d is %v on the port", f.vid, b.vlans[q].find(f.vid).state)
+	case why != 0:
 		says = "no: " + why.Says()
+	case q == f.in:
+		says = "yes: hairpin is on, it may go back"
 	}
-	r.checks = append(r.checks, Check{step, p, says, false})
+	b.why.checks = append(b.why.checks, Check{"should_deliver", q, says, false})
+}
+
+// sayLearned tells what became of the source.
+func (b *Bridge) sayLearned(f *pass) {
+	switch did := f.work.Learned(); {
+	case did != LearnedNothing:
+		b.why.says("br_fdb_update", "%v: %v", f.src.mac(), did)
+	case f.p.flags&learning == 0:
+		b.why.says("br_fdb_update", "%v: learning is off on the port", f.src.mac())
+	default:
+		b.why.says("br_fdb_update", "%v: ageing_time is 0, nothing is learned", f.src.mac())
+	}
 }
 
 // say keeps a check whose words are always the same. Words with something in them

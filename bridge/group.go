@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"fmt"
-
 	"ringside/bridge/snoop"
 	"ringside/cost"
 )
@@ -81,7 +79,7 @@ func (b *Bridge) group(f *pass) Verdict {
 	f.work |= MDBLooked
 	m := b.snooper.Lookup(f.mcast, f.vid, f.frame, f.network, f.now)
 	if b.why != nil {
-		b.why.decides("br_mdb_entry_skb_get", "%s", says(&m))
+		b.sayMatch(f, &m)
 	}
 	if m.Flood {
 		f.up = f.in != Local
@@ -94,6 +92,7 @@ func (b *Bridge) group(f *pass) Verdict {
 	for _, e := range m.Ports {
 		q := Port(e.Port)
 		if e.Unicast && q == f.in && MAC(e.To) == f.src.mac() {
+			b.say("maybe_deliver_addr", "no copy goes back to the member that sent it")
 			continue // no soliloquies
 		}
 		c, why := b.mayLeave(f, q)
@@ -109,15 +108,17 @@ func (b *Bridge) group(f *pass) Verdict {
 	return b.deliver(f, out, Flood, cost.NoTxTarget)
 }
 
-// says is a match in words.
-func says(m *snoop.Match) string {
-	switch {
-	case m.Flood:
-		return "the group is not known, or nobody asks for groups: flooded"
-	case m.Up:
-		return fmt.Sprintf("members or routers on %d ports, and the bridge's own interface", len(m.Ports))
+// sayMatch tells of the entry that was found and of what each port is in it.
+func (b *Bridge) sayMatch(f *pass, m *snoop.Match) {
+	w := b.snooper.Way(m, f.mcast, f.vid, f.frame, f.network)
+	b.why.decides("br_mdb_entry_skb_get", "%s", w.Says)
+	was := NoPort
+	for _, e := range m.Ports {
+		if q := Port(e.Port); q != was {
+			b.why.checks = append(b.why.checks, Check{"br_multicast_flood", q, w.Port(e.Port), false})
+			was = q
+		}
 	}
-	return fmt.Sprintf("members or routers on %d ports", len(m.Ports))
 }
 
 var broadcastMAC = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}

@@ -119,13 +119,17 @@ func (b *Bridge) whyForwarded(n uint8) string {
 // the spanning tree.
 func (b *Bridge) reserved(f *pass) Verdict {
 	b.say("br_handle_frame", "a reserved address that is not forwarded")
-	if f.p.flags&learning != 0 && b.learns(f.in) && !b.cfg.NoLinkLocalLearn {
+	if b.cfg.NoLinkLocalLearn {
+		b.say("br_fdb_update", "no_linklocal_learn is on: its source is not learned")
+	} else if f.p.flags&learning != 0 && b.learns(f.in) {
 		if vid, ok := b.learnVLAN(f); ok {
 			f.work |= Work(b.learn(f.in, f.src.in(vid), 0, f.now))
 			if b.why != nil {
-				b.why.says("br_fdb_update", "%v: %v", f.src.mac(), f.work.Learned())
+				b.sayLearned(f)
 			}
 		}
+	} else if f.p.flags&learning == 0 {
+		b.say("br_fdb_update", "learning is off on the port: its source is not learned")
 	}
 	v := Verdict{Action: PassPort, Reason: cost.RSLinkLocal}
 	if b.cfg.STP {
@@ -155,7 +159,7 @@ func (b *Bridge) finish(f *pass) Verdict {
 		f.work |= Work(b.learn(f.in, f.src, 0, f.now))
 	}
 	if b.why != nil {
-		b.why.says("br_fdb_update", "%v: %v", f.src.mac(), f.work.Learned())
+		b.sayLearned(f)
 	}
 	f.up = b.cfg.Promisc
 	kind := f.kind()
@@ -208,12 +212,17 @@ func (b *Bridge) unlock(f *pass) bool {
 		b.say("br_handle_frame_finish", "the port is locked and does not know the source")
 		return false
 	case !l.what[i].on(f.in) || l.what[i]&local != 0:
-		b.say("br_handle_frame_finish", "the port is locked and the source is known elsewhere")
+		if b.why != nil {
+			b.why.says("br_handle_frame_finish", "the port is locked and the source is known elsewhere: %s", b.entry(l, i, f.now).words())
+		}
 		return false
 	case l.what[i]&lockedOut != 0:
 		b.say("br_handle_frame_finish", "the port and the entry of the source are locked")
 		f.work |= Work(b.learn(f.in, f.src, lockedOut, f.now))
 		return false
+	}
+	if b.why != nil {
+		b.why.says("br_handle_frame_finish", "the port is locked and lets its source in: %s", b.entry(l, i, f.now).words())
 	}
 	return true
 }

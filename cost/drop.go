@@ -115,7 +115,7 @@ var reasons = [NumReasons]reasonInfo{
 	TapFilter:             {"TAP_FILTER", true, "filter on the tap"},
 	CPUBacklog:            {"CPU_BACKLOG", true, "per-CPU backlog full"},
 	QdiscDrop:             {"QDISC_DROP", true, "queue before the device full"},
-	NoTxTarget:            {"NO_TX_TARGET", true, "flooded, and no port to send it to"},
+	NoTxTarget:            {"NO_TX_TARGET", true, "no port to send it to"},
 	MACInvalidSource:      {"MAC_INVALID_SOURCE", true, "source address is zero or a group"},
 	LocalMAC:              {"LOCAL_MAC", true, "source address is the host's own"},
 	BridgeIngressSTPState: {"BRIDGE_INGRESS_STP_STATE", true, "spanning tree has the port not forwarding"},

@@ -414,13 +414,8 @@ func (s *Snooper) Entries(now sim.Time) []Entry {
 }
 
 func (s *Snooper) entryOf(g *group) Entry {
-	e := Entry{VID: g.vid}
-	if g.proto == l2 {
-		e.Group.MAC = MAC(g.dst[:6])
-		return e
-	}
-	e.Group.IP = ipOf(g.proto, g.dst)
-	if g.src != (addr{}) {
+	e := Entry{VID: g.vid, Group: g.address()}
+	if g.proto != l2 && g.src != (addr{}) {
 		e.Source = ipOf(g.proto, g.src)
 	}
 	return e
