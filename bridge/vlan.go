@@ -28,6 +28,11 @@ type VLAN struct {
 	PVID bool
 	// Untagged has frames leave without a tag.
 	Untagged bool
+	// NeighSuppress is neigh_suppress of this VLAN alone, of a port that has
+	// PortConfig.NeighVLANSuppress. False leaves it as it is.
+	NeighSuppress bool
+	// State is what SetVLANState sets. Zero leaves it as it is: a new VLAN forwards.
+	State stp.State
 }
 
 // String is the VLAN as bridge(8) prints it.
@@ -129,7 +134,9 @@ func (b *Bridge) AddVLAN(p Port, v VLAN) error {
 	}
 	all, err := v.check()
 	for vid := all.VID; err == nil && vid <= all.End; vid++ {
-		err = b.addVLAN(p, vid, v.PVID, v.Untagged)
+		if err = b.addVLAN(p, vid, v.PVID, v.Untagged); err == nil {
+			err = b.setVLAN(p, vid, v)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("bridge: vlan %v on port %d: %w", v, p, err)
@@ -156,6 +163,23 @@ func (b *Bridge) addVLAN(p Port, vid uint16, pvid, untagged bool) error {
 	}
 	if !known || was != g.show(g.list[i]) {
 		b.notifyVLAN(p, g.list[i], false)
+	}
+	return nil
+}
+
+// setVLAN sets what else v says of one of its VLANs. A state by hand the spanning
+// tree does not allow while it is on, as of a port.
+func (b *Bridge) setVLAN(p Port, vid uint16, v VLAN) error {
+	if v.State != 0 {
+		if b.cfg.STP {
+			return fmt.Errorf("%w: state %v: the spanning tree decides it", ErrVLAN, v.State)
+		}
+		if err := b.SetVLANState(p, vid, v.State); err != nil {
+			return err
+		}
+	}
+	if v.NeighSuppress {
+		return b.SetVLANNeighSuppress(p, vid, true)
 	}
 	return nil
 }

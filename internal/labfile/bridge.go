@@ -48,7 +48,7 @@ func (l *lab) options(b *bridgeAt) []known {
 		{"vlan_default_pvid", func(f field) { l.defaultPVID(f, &c.DefaultPVID) }},
 		{"vlan_stats_enabled", l.on(&c.VLANStats)},
 		{"vlan_stats_per_port", l.on(&c.VLANStatsPerPort)},
-		{"vlan", func(f field) { c.VLANs = l.vlans(f) }},
+		{"vlan", func(f field) { c.VLANs = l.vlans(f, false) }},
 
 		{"fdb", func(f field) { l.readFDB(f, b) }},
 		{"mdb", func(f field) { l.readMDB(f, b) }},

@@ -34,6 +34,10 @@ func (l *lab) refer() {
 	}
 	for _, k := range l.links {
 		for _, m := range k.mirrors {
+			if m.to == k.name {
+				l.wrong(m.field, "%s is this interface itself: frames are mirrored to another", quote(m.to))
+				continue
+			}
 			l.there(m, "interface", without(all, k.name))
 		}
 		if k.backup != nil && k.bridge == ringside.NoBridge {
@@ -164,7 +168,10 @@ func (l *lab) addPorts(b *bridge.Bridge, at *bridgeAt) (ports map[string]bridge.
 
 // refused tells what the bridge will not have.
 func (l *lab) refused(f field, err error) {
-	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "bridge: "), "neigh: ")
+	text := err.Error()
+	for _, room := range []string{"bridge: ", "neigh: ", "snoop: "} {
+		text = strings.ReplaceAll(strings.TrimPrefix(text, room), ": "+room, ": ")
+	}
 	if f.path == "" {
 		l.fail(f.key, "%s", text)
 		return

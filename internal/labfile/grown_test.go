@@ -59,7 +59,7 @@ var bridgeKeys = []string{
 var portKeys = []string{
 	"learning " + onOff, "flood off", "mcast_flood off", "bcast_flood off", "hairpin on", "isolated on", "locked " + onOff, "mab " + onOff, "guard on", "root_block on",
 	"fastleave on", "mcast_to_unicast on", "mcast_router 0|1|2|3", "mcast_max_groups 0|1|1048576", "neigh_suppress on", "neigh_vlan_suppress on", "backup_port e0|t0|p0",
-	"group_fwd_mask 0|1|2|8|0xffff", "state listening|forwarding|4", "cost 1|65535", "priority 1|63", "vlan 10|[1, '2-30']|10 pvid untagged|{vid: 1, untagged: on}", "default_pvid " + onOff, "carrier " + onOff,
+	"group_fwd_mask 0|1|2|8|0xffff", "state listening|forwarding|4", "cost 1|65535", "priority 1|63", "vlan 10|[1, '2-30']|10 pvid untagged|{vid: 1, untagged: on}|{vid: 2-9, neigh_suppress: on}|{vid: 7, state: blocking}", "default_pvid " + onOff, "carrier " + onOff,
 }
 
 func (g *grower) port() string {

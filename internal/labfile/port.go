@@ -42,7 +42,7 @@ func (l *lab) readPort(f field, link *linkAt) {
 		{"state", func(f field) { l.state(f, &p.State) }},
 		{"cost", whole(l.reader, &p.Cost, 1, 65535)},
 		{"priority", whole(l.reader, &p.Priority, 1, 63)},
-		{"vlan", func(f field) { p.VLANs = l.vlans(f) }},
+		{"vlan", func(f field) { p.VLANs = l.vlans(f, true) }},
 		{"default_pvid", l.off(&p.NoPVID)},
 		{"carrier", l.off(&p.LinkDown)},
 	})
@@ -72,11 +72,11 @@ func (l *lab) state(f field, into *stp.State) {
 const maxVID = 4094
 
 // vlans reads a list of VLANs: numbers, ranges and, as bridge(8) has it, words
-// behind them; or mappings.
-func (l *lab) vlans(f field) (list []bridge.VLAN) {
+// behind them; or mappings. Those of a port have a state, and neigh_suppress.
+func (l *lab) vlans(f field, port bool) (list []bridge.VLAN) {
 	var pvid *field
 	for _, e := range l.list(f) {
-		v, ok := l.vlan(e)
+		v, ok := l.vlan(e, port)
 		if !ok {
 			continue
 		}
@@ -105,14 +105,22 @@ func span(v bridge.VLAN) string {
 	return fmt.Sprintf("%d-%d", v.VID, v.End)
 }
 
-func (l *lab) vlan(f field) (v bridge.VLAN, ok bool) {
+func (l *lab) vlan(f field, port bool) (v bridge.VLAN, ok bool) {
 	if f.node.Kind == yaml.MappingNode {
 		given := false
-		l.mapping(f, "a VLAN", []known{
+		keys := []known{
 			{"vid", func(f field) { given = true; ok = l.vids(f, &v) }},
 			{"pvid", l.on(&v.PVID)},
 			{"untagged", l.on(&v.Untagged)},
-		})
+		}
+		if port {
+			keys = append(keys, known{"neigh_suppress", l.on(&v.NeighSuppress)}, known{"state", func(f field) {
+				if i, ok := l.word(f, states...); ok {
+					v.State = stp.State(i + 1)
+				}
+			}})
+		}
+		l.mapping(f, "a VLAN", keys)
 		if !given {
 			l.wrong(f, "which VLAN? Give its vid, as {vid: 10, pvid: on, untagged: on}")
 		}
