@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -294,12 +295,22 @@ func (o *Ours) Do(s *Step) (out Outcome, err error) {
 func (o *Ours) frame(port int, frame []byte) (all []Copy) {
 	v := o.b.Handle(o.port[port], frame, o.now())
 	for _, c := range v.Out {
-		all = append(all, o.copy(c.Port, c.Apply(nil, frame)))
+		if bytes := c.Apply(nil, frame); !deaf(c, bytes) {
+			all = append(all, o.copy(c.Port, bytes))
+		}
 	}
 	if v.Action == bridge.PassPort {
 		all = append(all, Copy{Place{ToPort, port}, bare(frame)})
 	}
 	return append(all, o.own()...)
+}
+
+// deaf says that a frame which goes up dies behind the bridge, before a socket can
+// see it: a tag that comes to light when the bridge takes its own off has to be
+// whole (skb_vlan_untag), as one that a frame comes in with.
+func deaf(c bridge.Copy, bytes []byte) bool {
+	return c.Port == bridge.Local && c.Strip && c.Tag == 0 && len(bytes) < headerLen+6 &&
+		slices.Contains([]uint16{bridge.Dot1Q, bridge.Dot1AD}, binary.BigEndian.Uint16(bytes[12:]))
 }
 
 func (o *Ours) copy(p bridge.Port, frame []byte) Copy {
