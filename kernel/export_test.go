@@ -1,5 +1,7 @@
 package kernel
 
+import "ringside/sim"
+
 // Napi is one NAPI instance for tests that drive it by hand, rightly or wrongly.
 type Napi struct{ n *napi }
 
@@ -22,4 +24,20 @@ func (k *Kernel) FreeTwice() {
 	}
 	k.release(s)
 	k.release(s)
+}
+
+// HostSends has the host's stack send a frame, and then tell when the first bridge's
+// timer is armed for.
+func (k *Kernel) HostSends(frame []byte, armed func(at, due sim.Time)) {
+	b := k.bridges[0]
+	k.cpus[0].later(func(c *CPU) {
+		s, err := k.allocSKB(len(frame))
+		if err != nil {
+			panic(err)
+		}
+		copy(s.data, frame)
+		s.id, s.arrived, s.queue = k.newID(), c.clock.Now(), -1
+		b.xmit(c, s)
+		armed(b.timer.At(), b.br.Due())
+	})
 }

@@ -371,3 +371,22 @@ func TestGarbageForTheHost(t *testing.T) {
 	assert.NoError(t, r.Check())
 	assert.Greater(t, r.Flow().ToHost, uint64(len(frames)*9/10))
 }
+
+// What a host's own frame begins in the bridge, here its membership of a group, ends
+// when it is due, and not with the next frame that comes in.
+func TestTheHostsFramesArmTheBridgesTimer(t *testing.T) {
+	r := kerneltest.New(t, kerneltest.Config{Taps: 1})
+	start(t, r, 0, sink, "tap0")
+	ip := ip4(layers.IPProtocolIGMP)
+	ip.SrcIP, ip.DstIP, ip.TTL = host4, net.IP{239, 1, 2, 3}, 1
+	report := build(t, ether(net.HardwareAddr{1, 0, 0x5e, 1, 2, 3}, layers.EthernetTypeIPv4), ip,
+		gopacket.Payload{0x16, 0, 0xf8, 0xfa, 239, 1, 2, 3})
+	asked := false
+	r.HostSends(report, func(at, due sim.Time) {
+		asked = true
+		assert.NotEqual(t, sim.Never, due, "the report starts a timer")
+		assert.Equal(t, due, at)
+	})
+	require.NoError(t, r.Run())
+	assert.True(t, asked)
+}

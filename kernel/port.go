@@ -225,6 +225,7 @@ func (b *netbridge) xmit(c *CPU, s *skb) {
 	}
 	v := b.br.Handle(bridge.Local, s.data, c.clock.Now())
 	b.carryOut(c, b.index, s, &v)
+	b.arm()
 }
 
 // begin counts a frame that begins inside the machine.
