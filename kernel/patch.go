@@ -105,6 +105,23 @@ type storm struct {
 // a patch, went in circles. 0 means never: such a run does not come to rest.
 func (k *Kernel) BoundStorms(frames uint64) { k.storm.limit = frames }
 
+// A Storm is what was seen of frames that go in circles.
+type Storm struct {
+	Frames  uint64   `json:"frames"` // each time they passed a patch
+	SinceNs int64    `json:"since_ns"`
+	Bridges []string `json:"bridges"` // which the circle goes through
+	Ends    []string `json:"ends"`    // of patches that they left by, each with their number
+}
+
+// Storm is what went in circles so far, nil for nothing.
+func (k *Kernel) Storm() *Storm {
+	if k.storm.frames == 0 {
+		return nil
+	}
+	ends, bridges := k.storm.places(k)
+	return &Storm{k.storm.frames, k.storm.began.Nanoseconds(), bridges, ends}
+}
+
 // note counts a frame that goes in a circle.
 func (st *storm) note(k *Kernel, dev *netdev, s *skb, now sim.Time) bool {
 	if st.frames == 0 {
@@ -121,9 +138,8 @@ func (st *storm) note(k *Kernel, dev *netdev, s *skb, now sim.Time) bool {
 	return s.hops < math.MaxUint16
 }
 
-// report says where the storm is, in words.
-func (st *storm) report(k *Kernel, now sim.Time) error {
-	var ends, bridges []string
+// places is where it is: the ends of patches, each with its frames, and the bridges.
+func (st *storm) places(k *Kernel) (ends, bridges []string) {
 	for i, n := range st.passed {
 		if n == 0 {
 			continue
@@ -134,6 +150,12 @@ func (st *storm) report(k *Kernel, now sim.Time) error {
 			bridges = append(bridges, name)
 		}
 	}
+	return ends, bridges
+}
+
+// report says where the storm is, in words.
+func (st *storm) report(k *Kernel, now sim.Time) error {
+	ends, bridges := st.places(k)
 	span := now - st.began
 	return fmt.Errorf("kernel: %w: %d in %v, %d a second, in a circle of %s; by the ends of patches: %s; turn on stp in these bridges or take a patch away",
 		ErrStorm, st.frames, span, rate(st.frames, span), strings.Join(bridges, ", "), strings.Join(ends, ", "))

@@ -21,6 +21,7 @@ import (
 	"ringside/internal/report"
 	"ringside/internal/staged"
 	"ringside/internal/wholefile"
+	"ringside/kernel"
 	"ringside/sim"
 )
 
@@ -297,7 +298,8 @@ func replay(c *cobra.Command, o *options, out string, quiet bool) error {
 	case quiet:
 		return nil
 	}
-	if err := report.Write(c.OutOrStdout(), rep, columns(o.width, c.OutOrStdout())); err != nil {
+	page := report.Page{Columns: columns(o.width, c.OutOrStdout()), Bridges: o.lab != nil}
+	if err := report.Write(c.OutOrStdout(), rep, page); err != nil {
 		return err
 	}
 	if stages != nil {
@@ -311,6 +313,8 @@ func advised(err error) error {
 	switch {
 	case errors.Is(err, ringside.ErrEndless):
 		return fmt.Errorf("%w (--until 3s, --vms 1)", err)
+	case errors.Is(err, kernel.ErrStorm):
+		return fmt.Errorf("%w; --until 5ms ends the run in the midst of it and shows what there is", err)
 	case errors.Is(err, ringside.ErrAllCut):
 		return fmt.Errorf("%w (--truncated pad)", err)
 	}

@@ -19,13 +19,18 @@ const MaxWidth = 100
 // MinWidth is the narrowest page that can be read.
 const MinWidth = 60
 
-// Write prints the report r, which has its Bill, on a page of so many columns,
-// at most MaxWidth; 0 means MaxWidth.
-func Write(w io.Writer, r *ringside.Report, columns int) error {
-	if columns == 0 {
-		columns = MaxWidth
+// A Page is what a report is printed on. The zero value is as wide as can be.
+type Page struct {
+	Columns int  // MinWidth to MaxWidth, which 0 means too
+	Bridges bool // tell of the bridges, even if there is one and nothing befell it
+}
+
+// Write prints the report r, which has its Bill.
+func Write(w io.Writer, r *ringside.Report, at Page) error {
+	if at.Columns == 0 {
+		at.Columns = MaxWidth
 	}
-	p := &page{w: min(max(columns, MinWidth), MaxWidth)}
+	p := &page{w: min(max(at.Columns, MinWidth), MaxWidth)}
 	p.header(r)
 	p.journey(r)
 	p.equation(r.Bill, r.Totals.Cycles, r.Conservation.In)
@@ -33,6 +38,8 @@ func Write(w io.Writer, r *ringside.Report, columns int) error {
 	p.links(r.Links)
 	p.conservation(&r.Conservation)
 	p.drops(r)
+	p.storm(r.Storm)
+	p.bridges(r.Bridges, at.Bridges)
 	p.latency(r)
 	p.guests(r)
 	p.cpus(r)

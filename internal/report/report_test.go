@@ -72,7 +72,7 @@ func TestEquationIsTheBill(t *testing.T) {
 func TestManyGuestsAndCPUsCollapse(t *testing.T) {
 	rep := replay(t, ringside.Replay{Files: []string{"../../testdata/mix.pcap"}, VMs: 1000}, ringside.Config{CPUs: 64})
 	var out bytes.Buffer
-	require.NoError(t, Write(&out, rep, 0))
+	require.NoError(t, Write(&out, rep, Page{}))
 	assert.Contains(t, out.String(), "… and 990 more")
 	assert.Contains(t, out.String(), "… and 54 more")
 	assert.Less(t, strings.Count(out.String(), "\n"), 170)
@@ -90,7 +90,7 @@ func TestMachineWithoutReplayIsReportedToo(t *testing.T) {
 	defer h.Close()
 	require.NoError(t, h.Run())
 	var out bytes.Buffer
-	require.NoError(t, Write(&out, h.Report(), 80))
+	require.NoError(t, Write(&out, h.Report(), Page{Columns: 80}))
 	assert.Contains(t, out.String(), "Nothing cost a cycle.")
 }
 
@@ -103,7 +103,7 @@ func TestLongNamesDoNotBreakThePage(t *testing.T) {
 	}
 	for _, columns := range []int{-5, 1, 60, 80, 100, 5000} {
 		var out bytes.Buffer
-		require.NoError(t, Write(&out, rep, columns))
+		require.NoError(t, Write(&out, rep, Page{Columns: columns, Bridges: true}))
 		for _, l := range strings.Split(out.String(), "\n") {
 			assert.LessOrEqual(t, utf8.RuneCountInString(l), max(60, min(columns, 100)), "%q", l)
 		}
