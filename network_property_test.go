@@ -33,7 +33,7 @@ func newNetwork(seed uint64) *network {
 	n := &network{loops: r.IntN(2) == 0, vlans: r.IntN(2) == 0}
 	for i := range 1 + r.IntN(5) {
 		n.cfg.Bridges = append(n.cfg.Bridges, ringside.Bridge{Config: bridge.Config{
-			STP: n.loops, Priority: uint16(r.IntN(4)) << 12, VLANFiltering: n.vlans,
+			STP: n.loops, Priority: r.IntN(4) << 12, VLANFiltering: n.vlans,
 		}})
 		if i > 0 {
 			n.patch(r.IntN(i), i)

@@ -389,7 +389,7 @@ func TestMachinesThatCannotBe(t *testing.T) {
 		{ringside.Config{Host: ringside.HostStack{MAC: bridge.MAC{1}}}, "not the address of a station"},
 		{ringside.Config{Host: ringside.HostStack{Addresses: []netip.Prefix{{}}}}, "no host's address"},
 		{ringside.Config{Ageing: -5}, "bridge"},
-		{ringside.Config{MaxLearned: -1}, "bridge"},
+		{ringside.Config{MaxLearned: -2}, "bridge"},
 		{ringside.Config{VMs: []ringside.VM{{}}}, "VM 0 has no program"},
 		{ringside.Config{VMs: []ringside.VM{{Program: vm.Sink, Batch: 1025}}}, "1025 frames at once"},
 		{ringside.Config{VMs: []ringside.VM{{Program: vm.Sink, Name: "web", CPU: &cpu}}}, "web is to run on CPU 3, and there are 2"},

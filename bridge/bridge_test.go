@@ -378,7 +378,7 @@ func TestSetupThatCannotBe(t *testing.T) {
 	_, negative := New(Config{Ageing: -2})
 	_, badMAC := New(Config{MAC: group})
 	_, tooMany := New(Config{MaxLearned: maxEntries + 1})
-	_, fewer := New(Config{MaxLearned: -1})
+	_, fewer := New(Config{MaxLearned: -2})
 	_, mask := New(Config{GroupFwdMask: 1 << 2})
 	_, portMAC := b.AddPort(PortConfig{Name: "tap7", MAC: group})
 	_, parse := ParseMAC("02:00:00:00:00")

@@ -18,6 +18,12 @@ const (
 	// Hub as Config.Ageing makes a bridge that learns nothing and floods all
 	// unicast, as ageing_time 0 does in Linux.
 	Hub sim.Time = -1
+	// Unlimited as Config.MaxLearned bounds the learned entries by the table's own
+	// bound alone, as fdb_max_learned 0 does in Linux.
+	Unlimited = -1
+	// ZeroPriority as Config.Priority or PortConfig.Priority is the priority 0, which
+	// wins over all others.
+	ZeroPriority = -1
 )
 
 // Config describes a bridge, under the names that ip(8) has for its options. The
@@ -40,7 +46,8 @@ type Config struct {
 	Ageing sim.Time
 	// MaxLearned bounds the entries learned from traffic (fdb_max_learned): with as
 	// many, frames from new stations are forwarded but the station is not learned,
-	// which is counted in Stats.Refused. 0 is DefaultMaxLearned.
+	// which is counted in Stats.Refused. 0 is DefaultMaxLearned, Unlimited is as many as a
+	// table can have.
 	MaxLearned int
 	// GroupFwdMask has bit n set when 01:80:c2:00:00:0n is to be forwarded like
 	// any group address. Linux lets no one set the bits 0, 1 and 2.
@@ -50,9 +57,9 @@ type Config struct {
 	NoLinkLocalLearn bool
 
 	// STP turns the spanning tree on: see package stp for it and its times, of which
-	// zero is the default.
+	// zero is the default. Priority is 1 to 65535, or ZeroPriority; 0 is 32768.
 	STP                             bool
-	Priority                        uint16
+	Priority                        int
 	HelloTime, MaxAge, ForwardDelay sim.Time
 	// GroupAddress is where BPDUs go to and are taken from: 01:80:c2:00:00:0n, but
 	// for n from 1 to 3. Zero is n of 0, and of 8 with VLANFiltering and 802.1ad.
@@ -94,8 +101,11 @@ func (c Config) complete() (Config, error) {
 	if c.Ageing == 0 {
 		c.Ageing = DefaultAgeing
 	}
-	if c.MaxLearned == 0 {
+	switch c.MaxLearned {
+	case 0:
 		c.MaxLearned = DefaultMaxLearned
+	case Unlimited:
+		c.MaxLearned = maxEntries
 	}
 	if c.VLANProtocol == 0 {
 		c.VLANProtocol = Dot1Q
@@ -111,6 +121,8 @@ func (c Config) complete() (Config, error) {
 		return c, fmt.Errorf("bridge: %w: ageing %v is negative", ErrConfig, c.Ageing)
 	case c.MaxLearned < 0 || c.MaxLearned > maxEntries:
 		return c, fmt.Errorf("bridge: %w: %d learned entries, the most is %d", ErrConfig, c.MaxLearned, maxEntries)
+	case c.Priority < ZeroPriority || c.Priority > maxPriority:
+		return c, fmt.Errorf("bridge: %w: priority %d: the most is %d", ErrConfig, c.Priority, maxPriority)
 	case c.GroupFwdMask&0b111 != 0:
 		return c, fmt.Errorf("bridge: %w: group_fwd_mask %#x: addresses :00, :01 and :02 cannot be chosen", ErrConfig, c.GroupFwdMask)
 	case c.VLANProtocol != Dot1Q && c.VLANProtocol != Dot1AD:
@@ -130,10 +142,13 @@ func (c Config) complete() (Config, error) {
 	return c, nil
 }
 
-// stp is the part of it for the spanning tree.
+// maxPriority is the greatest of a bridge.
+const maxPriority = 1<<16 - 1
+
+// stp is the part of it for the spanning tree, but for ZeroPriority.
 func (c *Config) stp() stp.Config {
 	return stp.Config{
-		STP: c.STP, Priority: c.Priority, MAC: c.MAC, HelloTime: c.HelloTime, MaxAge: c.MaxAge,
+		STP: c.STP, Priority: uint16(max(c.Priority, 0)), MAC: c.MAC, HelloTime: c.HelloTime, MaxAge: c.MaxAge,
 		ForwardDelay: c.ForwardDelay, Group: c.groupAddress(),
 	}
 }
@@ -171,6 +186,9 @@ func (b *Bridge) begin() (err error) {
 	b.settle(Local)
 	if b.tree, err = stp.New(c.stp(), treeEnv{b}); err != nil {
 		return fmt.Errorf("bridge: %w", err)
+	}
+	if c.Priority == ZeroPriority {
+		b.tree.SetPriority(0, 0)
 	}
 	b.spanning = c.STP
 	b.tree.Up(0)
@@ -264,7 +282,7 @@ func (b *Bridge) apply(old *Config) {
 		b.tree.SetMAC(c.MAC, b.now)
 	}
 	if c.Priority != old.Priority {
-		b.tree.SetPriority(c.Priority, b.now)
+		b.tree.SetPriority(uint16(max(c.Priority, 0)), b.now)
 	}
 	if c.STP != old.STP {
 		b.spanning = b.spanning || c.STP

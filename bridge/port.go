@@ -54,9 +54,9 @@ type PortConfig struct {
 	// State is the port's state if it is set by hand; 0 is that it is not. The
 	// spanning tree must be off.
 	State stp.State
-	// Cost is 1 to 65535, Priority 0 to 63. Zero is 100 and 32.
+	// Cost is 1 to 65535, Priority 1 to 63, or ZeroPriority. Zero is 100 and 32.
 	Cost     uint32
-	Priority uint8
+	Priority int
 	// Guard disables the port when a BPDU comes in by it: bpdu_guard.
 	Guard bool
 	// RootBlock keeps the port from becoming the root port: root_block.
@@ -109,7 +109,7 @@ func (c *PortConfig) check() error {
 		return fmt.Errorf("%w: %v", ErrAddress, c.MAC)
 	case c.MAB && !c.Locked:
 		return fmt.Errorf("%w: MAB needs Locked", ErrConfig)
-	case c.Cost > 1<<16-1 || c.Priority > 63:
+	case c.Cost > 1<<16-1 || c.Priority < ZeroPriority || c.Priority > 63:
 		return fmt.Errorf("%w: cost %d, priority %d: the most is 65535 and 63", ErrConfig, c.Cost, c.Priority)
 	case c.GroupFwdMask&0b10 != 0:
 		return fmt.Errorf("%w: group_fwd_mask %#x: address :01 cannot be chosen", ErrConfig, c.GroupFwdMask)
@@ -324,7 +324,7 @@ func (b *Bridge) setTree(n Port, cfg *PortConfig) error {
 		}
 	}
 	if cfg.Priority != old.Priority {
-		if err := t.SetPortPriority(p, cfg.Priority, b.now); err != nil {
+		if err := t.SetPortPriority(p, uint8(max(cfg.Priority, 0)), b.now); err != nil {
 			return err
 		}
 	}

@@ -81,7 +81,10 @@ func (b *Bridge) join(n Port) error {
 		b.carry(n, !c.LinkDown)
 		return nil
 	}
-	err := b.tree.AddPort(uint16(n), stp.PortConfig{MAC: c.MAC, Cost: c.Cost, Priority: c.Priority, RootBlock: c.RootBlock, Guard: c.Guard})
+	err := b.tree.AddPort(uint16(n), stp.PortConfig{MAC: c.MAC, Cost: c.Cost, Priority: uint8(max(c.Priority, 0)), RootBlock: c.RootBlock, Guard: c.Guard})
+	if err == nil && c.Priority == ZeroPriority {
+		err = b.tree.SetPortPriority(uint16(n), 0, b.now)
+	}
 	if err == nil && !c.LinkDown {
 		err = b.tree.Enable(uint16(n), b.now)
 	}

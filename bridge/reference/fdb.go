@@ -1,6 +1,8 @@
 package reference
 
 import (
+	"math"
+
 	"ringside/bridge"
 	"ringside/sim"
 )
@@ -105,8 +107,11 @@ func (b *Bridge) create(k key, e entry) bool {
 }
 
 func (b *Bridge) maxLearned() int {
-	if b.cfg.MaxLearned == 0 {
+	switch b.cfg.MaxLearned {
+	case 0:
 		return bridge.DefaultMaxLearned
+	case bridge.Unlimited:
+		return math.MaxInt
 	}
 	return b.cfg.MaxLearned
 }

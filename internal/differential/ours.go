@@ -87,7 +87,9 @@ func setBridge(c *bridge.Config, s Setting) (err error) {
 	case "stp_state":
 		c.STP = on
 	case "priority":
-		c.Priority = uint16(v)
+		if c.Priority = int(v); v == 0 {
+			c.Priority = bridge.ZeroPriority
+		}
 	case "hello_time":
 		c.HelloTime = t
 	case "max_age":
@@ -182,7 +184,9 @@ func setPort(c *bridge.PortConfig, s Setting) (err error) {
 	case "cost":
 		c.Cost = uint32(v)
 	case "priority":
-		c.Priority = uint8(v)
+		if c.Priority = int(v); v == 0 {
+			c.Priority = bridge.ZeroPriority
+		}
 	case "guard":
 		c.Guard = on
 	case "root_block":

@@ -32,13 +32,13 @@ func (l *lab) options(b *bridgeAt) []known {
 		{"mtu", whole(l.reader, &c.Host.MTU, 1280, 9000)},
 		{"promisc", l.on(&c.Promisc)},
 		{"ageing_time", l.spanInto(&c.Ageing, bridge.Hub, 0, 100*24*3600*sim.Second)},
-		{"fdb_max_learned", whole(l.reader, &c.MaxLearned, 1, 1<<20)},
+		{"fdb_max_learned", l.orZero(&c.MaxLearned, bridge.Unlimited, 1<<20)},
 		{"group_fwd_mask", func(f field) { l.groupFwdMask(f, &c.GroupFwdMask) }},
 		{"group_address", func(f field) { c.GroupAddress, _ = l.mac(f) }},
 		{"no_linklocal_learn", l.on(&c.NoLinkLocalLearn)},
 
 		{"stp_state", l.on(&c.STP)},
-		{"priority", whole(l.reader, &c.Priority, 1, 65535)},
+		{"priority", l.orZero(&c.Priority, bridge.ZeroPriority, 65535)},
 		{"hello_time", l.spanInto(&c.HelloTime, 0, sim.Second, 10*sim.Second)},
 		{"max_age", l.spanInto(&c.MaxAge, 0, 6*sim.Second, 40*sim.Second)},
 		{"forward_delay", l.spanInto(&c.ForwardDelay, 0, 2*sim.Second, 30*sim.Second)},
@@ -59,13 +59,7 @@ func (l *lab) options(b *bridgeAt) []known {
 
 // multicast are the options that begin with mcast_.
 func (l *lab) multicast(off *bool, c *snoop.Config) []known {
-	count := func(into *int) func(field) {
-		return func(f field) {
-			if n, ok := l.number(f, 0, 1<<16); ok {
-				*into = orNone(int(n))
-			}
-		}
-	}
+	count := func(into *int) func(field) { return l.orZero(into, snoop.None, 1<<16) }
 	span := func(into *sim.Time, lo sim.Time) func(field) {
 		return l.spanInto(into, snoop.None, lo, 24*3600*sim.Second)
 	}
@@ -89,12 +83,16 @@ func (l *lab) multicast(off *bool, c *snoop.Config) []known {
 	}
 }
 
-// orNone is n where 0 would be the default.
-func orNone(n int) int {
-	if n == 0 {
-		return snoop.None
+// orZero reads a whole number up to hi into at, where 0 would be the default: zero
+// stands for it.
+func (l *lab) orZero(into *int, zero int, hi uint64) func(field) {
+	return func(f field) {
+		if n, ok := l.number(f, 0, hi); ok {
+			if *into = int(n); n == 0 {
+				*into = zero
+			}
+		}
 	}
-	return n
 }
 
 func (l *lab) prefixes(f field, c *ringside.Bridge) {

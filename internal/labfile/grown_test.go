@@ -44,8 +44,8 @@ const onOff = "on|off"
 
 var bridgeKeys = []string{
 	"address 02:00:00:00:00:aa|02:00:00:00:00:bb", "addr 192.0.2.1/24|[192.0.2.2/24, '2001:db8::2/64']", "mtu 1280|9000|1500", "promisc on",
-	"ageing_time 0s|10ms|300s|2400h", "fdb_max_learned 1|1000|1048576", "group_fwd_mask 0|8|0xfff8", "group_address 01:80:c2:00:00:00|01:80:c2:00:00:02|01:80:c2:00:00:0e",
-	"no_linklocal_learn on", "stp_state " + onOff, "priority 1|4096|65535", "hello_time 1s|10s", "max_age 6s|40s", "forward_delay 2s|30s",
+	"ageing_time 0s|10ms|300s|2400h", "fdb_max_learned 0|1|1000|1048576", "group_fwd_mask 0|8|0xfff8", "group_address 01:80:c2:00:00:00|01:80:c2:00:00:02|01:80:c2:00:00:0e",
+	"no_linklocal_learn on", "stp_state " + onOff, "priority 0|1|4096|65535", "hello_time 1s|10s", "max_age 6s|40s", "forward_delay 2s|30s",
 	"vlan_filtering " + onOff, "vlan_protocol 802.1Q|802.1ad", "vlan_default_pvid 0|1|10|4094", "vlan_stats_enabled on", "vlan_stats_per_port on",
 	"vlan 10|[1, '2-30']|10 pvid untagged|'2-4094'", "mcast_snooping " + onOff, "mcast_router 0|1|2", "mcast_querier on", "mcast_query_use_ifaddr on",
 	"mcast_hash_max 1|512|1048576", "mcast_last_member_count 0|9", "mcast_startup_query_count 0|9", "mcast_last_member_interval 0s|1h", "mcast_membership_interval 0s|1s",
@@ -59,7 +59,7 @@ var bridgeKeys = []string{
 var portKeys = []string{
 	"learning " + onOff, "flood off", "mcast_flood off", "bcast_flood off", "hairpin on", "isolated on", "locked " + onOff, "mab " + onOff, "guard on", "root_block on",
 	"fastleave on", "mcast_to_unicast on", "mcast_router 0|1|2|3", "mcast_max_groups 0|1|1048576", "neigh_suppress on", "neigh_vlan_suppress on", "backup_port e0|t0|p0",
-	"group_fwd_mask 0|1|2|8|0xffff", "state listening|forwarding|4", "cost 1|65535", "priority 1|63", "vlan 10|[1, '2-30']|10 pvid untagged|{vid: 1, untagged: on}|{vid: 2-9, neigh_suppress: on}|{vid: 7, state: blocking}", "default_pvid " + onOff, "carrier " + onOff,
+	"group_fwd_mask 0|1|2|8|0xffff", "state listening|forwarding|4", "cost 1|65535", "priority 0|1|63", "vlan 10|[1, '2-30']|10 pvid untagged|{vid: 1, untagged: on}|{vid: 2-9, neigh_suppress: on}|{vid: 7, state: blocking}", "default_pvid " + onOff, "carrier " + onOff,
 }
 
 func (g *grower) port() string {

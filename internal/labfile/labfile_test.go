@@ -350,3 +350,16 @@ func FuzzConfig(f *testing.F) {
 		h.Close()
 	})
 }
+
+// 0 is a value where the configuration's zero is a default.
+func TestZeroIsRead(t *testing.T) {
+	c := load(t, head+`
+bridges:
+  br0: {priority: 0, fdb_max_learned: 0}
+nics:
+  eth0: {port: {priority: 0}}
+`).Config
+	assert.Equal(t, bridge.ZeroPriority, c.Bridges[0].Priority)
+	assert.Equal(t, bridge.Unlimited, c.Bridges[0].MaxLearned)
+	assert.Equal(t, bridge.ZeroPriority, c.NICs[0].Port.Priority)
+}

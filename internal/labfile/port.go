@@ -41,7 +41,7 @@ func (l *lab) readPort(f field, link *linkAt) {
 		{"group_fwd_mask", whole(l.reader, &p.GroupFwdMask, 0, 0xffff)},
 		{"state", func(f field) { l.state(f, &p.State) }},
 		{"cost", whole(l.reader, &p.Cost, 1, 65535)},
-		{"priority", whole(l.reader, &p.Priority, 1, 63)},
+		{"priority", l.orZero(&p.Priority, bridge.ZeroPriority, 63)},
 		{"vlan", func(f field) { p.VLANs = l.vlans(f, true) }},
 		{"default_pvid", l.off(&p.NoPVID)},
 		{"carrier", l.off(&p.LinkDown)},
