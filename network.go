@@ -139,8 +139,8 @@ func (c *Config) bridges() error {
 	if len(c.Bridges) == 0 {
 		c.Bridges = make([]Bridge, 1)
 	}
-	if len(c.Bridges) > maxBridges {
-		return fmt.Errorf("%d bridges; up to %d are possible", len(c.Bridges), maxBridges)
+	if len(c.Bridges) > MaxBridges {
+		return fmt.Errorf("%d bridges; up to %d are possible", len(c.Bridges), MaxBridges)
 	}
 	first := &c.Bridges[0]
 	if first.Host.MAC == (bridge.MAC{}) && first.MAC == (bridge.MAC{}) {
@@ -166,8 +166,8 @@ func (c *Config) bridges() error {
 	return nil
 }
 
-// maxBridges is a bound on the memory that a machine takes before it runs.
-const maxBridges = 1024
+// MaxBridges is a bound on the memory that a machine takes before it runs.
+const MaxBridges = 1024
 
 func (b *Bridge) defaults(i int) error {
 	if b.Name == "" {
@@ -249,8 +249,8 @@ func (c *Config) nics() error {
 	if len(c.NICs) == 0 {
 		c.NICs = make([]NIC, 1)
 	}
-	if len(c.NICs) > maxNICs {
-		return fmt.Errorf("%d NICs; up to %d are possible", len(c.NICs), maxNICs)
+	if len(c.NICs) > MaxNICs {
+		return fmt.Errorf("%d NICs; up to %d are possible", len(c.NICs), MaxNICs)
 	}
 	far := c.Wire
 	for i := range c.NICs {
@@ -265,8 +265,8 @@ func (c *Config) nics() error {
 	return nil
 }
 
-// maxNICs is as many as fit on one machine's buses with room to spare.
-const maxNICs = 64
+// MaxNICs is as many as fit on one machine's buses with room to spare.
+const MaxNICs = 64
 
 func (n *NIC) defaults(c *Config, i int) error {
 	if n.Name == "" {

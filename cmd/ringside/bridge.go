@@ -15,6 +15,7 @@ import (
 	"ringside/internal/iproute"
 	"ringside/internal/report"
 	"ringside/internal/spell"
+	"ringside/nic"
 )
 
 // A look is what the verbs of bridge have in common: a replay, and what to show of
@@ -168,8 +169,25 @@ func (l *look) interfaces(h *ringside.Host) map[string]iproute.Interface {
 	return links
 }
 
-// mtu is what the lab says of an interface, 0 if it says nothing.
+// The most that devices take: a NIC's frames without their header and FCS, as in
+// ixgbe, and what can be said of others.
+const (
+	nicMTU   = nic.MaxFrame - 14 - 4
+	otherMTU = 65535
+)
+
+// mtu is that of an interface: what the lab says, or the most that it takes; 0 is
+// the default of a bridge.
 func (l *look) mtu(name string) int {
+	upTo := func(said, most int) int {
+		if said == 0 {
+			return most
+		}
+		return min(said, most)
+	}
+	if len(l.cfg.NICs) == 0 && name == "eth0" {
+		return nicMTU
+	}
 	for _, b := range l.cfg.Bridges {
 		if b.Name == name {
 			return b.Host.MTU
@@ -177,22 +195,22 @@ func (l *look) mtu(name string) int {
 	}
 	for _, n := range l.cfg.NICs {
 		if n.Name == name {
-			return n.MTU
+			return upTo(n.MTU, nicMTU)
 		}
 	}
 	for _, v := range l.cfg.VMs {
 		if v.Port.Name == name {
-			return v.MTU
+			return upTo(v.MTU, otherMTU)
 		}
 	}
 	for _, p := range l.cfg.Patches {
 		for _, e := range []ringside.PatchEnd{p.A, p.B} {
 			if e.Name == name {
-				return e.MTU
+				return upTo(e.MTU, otherMTU)
 			}
 		}
 	}
-	return 0
+	return otherMTU
 }
 
 // known checks --br and --dev.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -53,9 +54,12 @@ func (o *options) hasGuests() bool { return o.lab != nil && len(o.lab.Config.VMs
 // labGuests makes the lab's guests those of the replay.
 func (o *options) labGuests() error {
 	if !o.hasGuests() {
-		return nil
+		return o.extraTaps(0)
 	}
 	n := len(o.lab.Config.VMs)
+	if err := o.extraTaps(n); err != nil {
+		return err
+	}
 	switch {
 	case o.flags.Changed("guest"):
 		return usagef("--guest %s: %s says what its guests run", o.guest, o.config)
@@ -67,6 +71,18 @@ func (o *options) labGuests() error {
 	o.replay.Program, o.replay.Guest = vm.Sink, o.lab.Guest
 	if strings.Contains(o.lab.Guest, "reflect") {
 		o.replay.Grace = 50 * sim.Millisecond
+	}
+	return nil
+}
+
+// extraTaps looks whether the lab has given away the name of a tap that a guest
+// beyond its own n gets.
+func (o *options) extraTaps(n int) error {
+	for k := n; k < o.replay.VMs && (n == 0 || o.flags.Changed("vms")); k++ {
+		tap := fmt.Sprintf("tap%d", k)
+		if at := o.lab.Where(tap); at != "" {
+			return usagef("%s: the name %q is that of the tap of guest %d, which there is by --vms %d: choose another", at, tap, k+1, o.replay.VMs)
+		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 func (l *lab) readBridges(f field) {
 	list := l.fields(f, "names of bridges, each with its options")
 	l.cfg.Bridges = make([]ringside.Bridge, 0, len(list))
+	l.atMost(list, ringside.MaxBridges, "bridges")
 	l.named(list, func(f field) {
 		if !l.take(f, f.name) {
 			return

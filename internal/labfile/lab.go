@@ -22,6 +22,19 @@ type Lab struct {
 	// Guest is what the guests run, for a report: the programs that the file
 	// names, each once. "" if it names no guest.
 	Guest string
+
+	file string
+	used map[string]place // interfaces and bridges by name
+}
+
+// Where is the place in the file, as FILE:LINE:COLUMN, that gives a name to an
+// interface or a bridge; "" if none does.
+func (l *Lab) Where(name string) string {
+	p, ok := l.used[name]
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d:%d", l.file, p.line, p.column)
 }
 
 // Open reads the lab in a file.
@@ -60,7 +73,7 @@ func Load(from io.Reader, file string) (*Lab, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	return &Lab{l.cfg, strings.Join(l.programs, ", ")}, nil
+	return &Lab{l.cfg, strings.Join(l.programs, ", "), file, l.used}, nil
 }
 
 // A lab is what has been read so far, with the places that later errors name.
@@ -152,6 +165,13 @@ func (l *lab) take(f field, name string) bool {
 	return true
 }
 
+// atMost is an error at the first of too many.
+func (l *lab) atMost(list []field, most int, what string) {
+	if len(list) > most {
+		l.fail(list[most].key, "%s: %d %s; up to %d are possible", list[most].path, len(list), what, most)
+	}
+}
+
 // named reads what names stand for.
 func (l *lab) named(list []field, read func(field)) {
 	for _, e := range list {
@@ -165,6 +185,7 @@ func (l *lab) named(list []field, read func(field)) {
 func (l *lab) readNICs(f field) {
 	list := l.fields(f, "names of NICs, each with what it is")
 	l.cfg.NICs = make([]ringside.NIC, 0, len(list))
+	l.atMost(list, ringside.MaxNICs, "NICs")
 	l.named(list, func(f field) {
 		if l.take(f, f.name) {
 			l.cfg.NICs = append(l.cfg.NICs, ringside.NIC{Name: f.name})

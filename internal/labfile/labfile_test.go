@@ -304,6 +304,24 @@ func TestAllMistakesAreToldInTheOrderOfTheFile(t *testing.T) {
 	assert.Contains(t, err.Error(), "and 29 more from here on")
 }
 
+// What there are too many of is told where the first of them stands.
+func TestTooManyBridgesAndNICsAreToldWithTheirPlace(t *testing.T) {
+	for _, c := range []struct {
+		key  string
+		most int
+		says string
+	}{
+		{"bridges", ringside.MaxBridges, "lab.yaml:1027:3: bridges.e1024: 1025 bridges; up to 1024 are possible"},
+		{"nics", ringside.MaxNICs, "lab.yaml:67:3: nics.e64: 65 NICs; up to 64 are possible"},
+	} {
+		text := head + c.key + ":\n" + strings.ReplaceAll(many(c.most+1), "{queues: x}", "{}")
+		_, err := Load(strings.NewReader(text), "lab.yaml")
+		require.Error(t, err)
+		assert.Contains(t, err.Error(), c.says)
+		assert.Len(t, lines(err), 1)
+	}
+}
+
 func many(n int) string {
 	var b strings.Builder
 	for i := range n {
