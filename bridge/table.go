@@ -127,13 +127,13 @@ const largeTable = 1 << 13
 // the frames of a burst.
 func (b *Bridge) Large() bool { return len(b.fdb.lines) >= largeTable }
 
-// Ahead reads where the destination of a frame stands that Handle is to be asked
+// Ahead reads where the addresses of a frame stand that Handle is to be asked
 // about. A processor has many such reads on their way at once, and the answers to
 // Handle, which wait for one each, come from its cache then. It changes nothing.
 func (b *Bridge) Ahead(frame []byte) {
 	if len(frame) >= headerLen {
-		dst, _ := addresses(frame)
-		b.ahead += b.fdb.lines[b.fdb.home(dst)].key[0]
+		dst, src := addresses(frame)
+		b.ahead += b.fdb.lines[b.fdb.home(dst)].key[0] + b.fdb.lines[b.fdb.home(src)].key[0]
 	}
 }
 

@@ -66,6 +66,12 @@ func Cases() []Case {
 		path("ports/2", "64, one address on each of 2 guests' ports, in turn", 60, 2, 2),
 		path("ports/1024", "64, one address on each of 1,024 guests' ports, in random order", 60, 1024, 1024),
 		flood(),
+		alone("bridge/macs/1000", "the bridge alone, random over 1,000 stations", 1000, 2),
+		alone("bridge/macs/1000000", "the bridge alone, random over a million stations", 1_000_000, 2),
+		alone("bridge/ports/2", "the bridge alone, 4,096 stations on 2 ports", 4096, 2),
+		alone("bridge/ports/1024", "the bridge alone, 4,096 stations on 1,024 ports", 4096, 1024),
+		floodAlone(2),
+		floodAlone(1024),
 		start(),
 	}
 }
@@ -274,9 +280,9 @@ func median(v []float64) float64 {
 
 // Write prints the report as a table of 80 columns.
 func (r *Report) Write(w io.Writer) error {
-	fmt.Fprintf(w, "%-14s %11s %9s %8s %8s %14s %7s\n", "case", "frames/s", "ns/frame", "allocs", "bytes", "bare ring, f/s", "ratio")
+	fmt.Fprintf(w, "%-19s %10s %8s %7s %7s %14s %7s\n", "case", "frames/s", "ns/frame", "allocs", "bytes", "bare ring, f/s", "ratio")
 	for _, c := range r.Cases {
-		fmt.Fprintf(w, "%-14s %11.0f %9.1f %8.3f %8.1f %14.0f %6.1fx\n",
+		fmt.Fprintf(w, "%-19s %10.0f %8.1f %7.3f %7.1f %14.0f %6.1fx\n",
 			c.Name, c.FramesPerS, c.NsPerFrame, c.AllocsPerFrame, c.BytesPerFrame, c.YardstickFramesPS, c.Ratio)
 	}
 	_, err := fmt.Fprint(w, `
