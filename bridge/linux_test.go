@@ -1,12 +1,14 @@
 package bridge
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"ringside/bridge/snoop"
+	"ringside/bridge/stp"
 	"ringside/sim"
 )
 
@@ -89,4 +91,43 @@ func TestCountersOfAVLANGoWithItsLastPort(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A reserved frame's source is learned in a VLAN only if that is not blocked there.
+func TestSourceOfAReservedFrameIsLearnedAsTheVLANsStateAllows(t *testing.T) {
+	for state, want := range map[stp.State]int{stp.Forwarding: 1, stp.Learning: 1, stp.Listening: 0, stp.Blocking: 0} {
+		b, err := New(Config{VLANFiltering: true})
+		require.NoError(t, err)
+		_, err = b.AddPort(PortConfig{})
+		require.NoError(t, err)
+		require.NoError(t, b.SetVLANState(1, 1, state))
+		frame := make([]byte, 60)
+		copy(frame, []byte{0x01, 0x80, 0xc2, 0, 0, 0x0e, 0x02, 0, 0, 0, 0, 1})
+		require.Equal(t, PassPort, b.Handle(1, frame, 0).Action)
+		require.Equal(t, want, b.Learned(), state)
+	}
+}
+
+// A group that the host joins in no VLAN it joins in all that any interface is in.
+func TestHostJoinsInEveryVLANOfTheBridge(t *testing.T) {
+	b, err := New(Config{VLANFiltering: true})
+	require.NoError(t, err)
+	_, err = b.AddPort(PortConfig{VLANs: []VLAN{{VID: 3}}})
+	require.NoError(t, err)
+	require.NoError(t, b.AddMDB(snoop.Static{Group: snoop.Group{IP: netip.MustParseAddr("ff02::fb")}}))
+	var vids []uint16
+	for _, e := range b.MDB(0) {
+		vids = append(vids, e.VID)
+	}
+	require.Equal(t, []uint16{1, 3}, vids)
+}
+
+// What is wrong with a group is told before that its port is in no VLAN.
+func TestBadGroupOfAPortInNoVLANIsABadGroup(t *testing.T) {
+	b, err := New(Config{VLANFiltering: true, DefaultPVID: NoPVID})
+	require.NoError(t, err)
+	_, err = b.AddPort(PortConfig{})
+	require.NoError(t, err)
+	require.ErrorIs(t, b.AddMDB(snoop.Static{Port: 1, Group: snoop.Group{IP: netip.MustParseAddr("ff02::1")}}), snoop.ErrGroup)
+	require.ErrorIs(t, b.AddMDB(snoop.Static{Port: 1, Group: snoop.Group{IP: netip.MustParseAddr("ff02::2")}}), ErrVLAN)
 }

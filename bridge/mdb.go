@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"ringside/bridge/snoop"
 	"ringside/sim"
@@ -14,6 +15,9 @@ func (b *Bridge) AddMDB(e snoop.Static) error {
 	defer b.collect()
 	vlans := b.mdbVLANs(Port(e.Port), e.VID)
 	if len(vlans) == 0 {
+		if err := b.snooper.Allows(e); err != nil {
+			return fmt.Errorf("bridge: %w", err)
+		}
 		return fmt.Errorf("bridge: %w: the port %d is in no VLAN", ErrVLAN, e.Port)
 	}
 	for _, e.VID = range vlans {
@@ -36,15 +40,21 @@ func (b *Bridge) DeleteMDB(p Port, g snoop.Group, source netip.Addr, vid uint16)
 	return err
 }
 
-// mdbVLANs is the VLANs that are meant by vid.
+// mdbVLANs is the VLANs that are meant by vid: of the bridge's own interface all that
+// any interface is in, as in Linux, where they stand in one list.
 func (b *Bridge) mdbVLANs(p Port, vid uint16) (list []uint16) {
 	if vid != 0 || !b.cfg.VLANFiltering || !b.has(p) {
 		return []uint16{vid}
 	}
-	for _, v := range b.vlans[p].list {
-		list = append(list, v.vid)
+	for q := range b.vlans {
+		if Port(q) == p || p == Local {
+			for _, v := range b.vlans[q].list {
+				list = append(list, v.vid)
+			}
+		}
 	}
-	return list
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // FlushMDB takes out the groups that f says, bridge mdb flush.

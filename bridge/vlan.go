@@ -370,7 +370,7 @@ func (f *pass) shape(v *vlan) Copy {
 }
 
 // learnVLAN is br_should_learn: the VLAN in which the source of a frame for the
-// port's own stack is learned, if it is.
+// port's own stack is learned, if the port is in it and its state there allows it.
 func (b *Bridge) learnVLAN(f *pass) (vid uint16, ok bool) {
 	if !b.cfg.VLANFiltering {
 		return 0, true
@@ -380,7 +380,8 @@ func (b *Bridge) learnVLAN(f *pass) (vid uint16, ok bool) {
 		vid = tci & 0xfff
 	}
 	if vid == 0 {
-		return g.pvid, g.pvid != 0
+		vid = g.pvid
 	}
-	return vid, g.find(vid) != nil
+	v := g.find(vid)
+	return vid, v != nil && (v.state == stp.Forwarding || v.state == stp.Learning)
 }

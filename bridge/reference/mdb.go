@@ -52,10 +52,17 @@ func keyOf(g snoop.Group, vid uint16) groupKey {
 }
 
 func (b *Bridge) mdbVLANs(p *port, vid uint16) []uint16 {
-	if vid == 0 && b.cfg.VLANFiltering {
+	switch {
+	case vid != 0 || !b.cfg.VLANFiltering:
+		return []uint16{vid}
+	case p.number != bridge.Local:
 		return p.vlans.sorted()
 	}
-	return []uint16{vid}
+	all := map[uint16]bool{} // the host's are those of all
+	for _, q := range b.ports {
+		maps.Copy(all, q.vlans.member)
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 func (b *Bridge) addMDB(p *port, e snoop.Static, k groupKey) bool {

@@ -97,9 +97,8 @@ func (b *Bridge) shouldLearn(p *port, f frame) (vid uint16, ok bool) {
 	}
 	if vid == 0 {
 		vid = p.vlans.pvid
-		return vid, vid != 0
 	}
-	return vid, p.vlans.has(vid)
+	return vid, vid != 0 && p.vlans.has(vid) && learns(p.vlans.state(vid))
 }
 
 // AddVLAN puts a port, or the bridge's own interface, into VLANs. An interface's

@@ -41,6 +41,15 @@ type Static struct {
 	Replace bool
 }
 
+// Allows says whether Add would take e, but for what is there already: nil, or why
+// not.
+func (s *Snooper) Allows(e Static) error {
+	if _, _, err := s.checkStatic(&e); err != nil {
+		return fmt.Errorf("snoop: %v on port %d: %w", e.Group, e.Port, err)
+	}
+	return nil
+}
+
 // Add enters e. What was entered before an error of the kind ErrFull stays, as in
 // Linux: a group that nobody is in.
 func (s *Snooper) Add(e Static, now sim.Time) error {
