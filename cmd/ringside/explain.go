@@ -251,6 +251,9 @@ func (x *explanation) fate() string {
 	case bridge.Forward:
 		return "FORWARDED by one port"
 	}
+	if !v.Work.Has(bridge.Flooded) {
+		return "SENT to the group's members and routers, in " + report.Count(uint64(len(v.Out)), "copy", "copies")
+	}
 	return "FLOODED to " + report.Count(uint64(len(v.Out)), "copy", "copies")
 }
 

@@ -177,3 +177,16 @@ func TestAStationThatMovesToAndFroIsShown(t *testing.T) {
 	assert.Len(t, New(b, nil, now).Flaps(Options{Dev: "a"}), 1)
 	assert.Equal(t, []Flap{}, New(b, nil, now).Flaps(Options{Dev: "c"}))
 }
+
+func TestVLANsThatDifferInSuppressionAreNoRange(t *testing.T) {
+	b, err := bridge.New(bridge.Config{DefaultPVID: bridge.NoPVID, VLANFiltering: true})
+	require.NoError(t, err)
+	p, err := b.AddPort(bridge.PortConfig{Name: "t1", NeighVLANSuppress: true, VLANs: []bridge.VLAN{{VID: 5, End: 8}, {VID: 7, NeighSuppress: true}}})
+	require.NoError(t, err)
+	require.Equal(t, bridge.Port(1), p)
+	rows := New(b, nil, 0).VLANPorts(Options{Details: true})
+	require.Len(t, rows, 1)
+	require.Equal(t, "t1                5-6\n                    state forwarding mcast_router 1 \n"+
+		"                  7\n                    state forwarding mcast_router 1 neigh_suppress on \n"+
+		"                  8\n                    state forwarding mcast_router 1 ", rows[0].String())
+}

@@ -27,8 +27,9 @@ type VLAN struct {
 // VLANDetails is what Options.Details shows. Snooping has no settings by VLAN, so
 // that mcast_router is what Linux has then.
 type VLANDetails struct {
-	State       string `json:"state"`
-	McastRouter int    `json:"mcast_router"`
+	State         string `json:"state"`
+	McastRouter   int    `json:"mcast_router"`
+	NeighSuppress bool   `json:"neigh_suppress,omitempty"` // iproute2 has it since 6.4
 }
 
 // VLANStats is what Options.Stats shows.
@@ -64,7 +65,7 @@ func (b *Bridge) VLANPorts(o Options) []VLANPort {
 func (r *VLANPort) add(v VLAN, o Options) {
 	if n := len(r.VLANs); n > 0 && o.Details && !o.Stats && v.Flags == nil {
 		last := &r.VLANs[n-1]
-		if max(last.VID, last.End)+1 == v.VID && last.Flags == nil && last.State == v.State {
+		if max(last.VID, last.End)+1 == v.VID && last.Flags == nil && *last.VLANDetails == *v.VLANDetails {
 			last.End = v.VID
 			return
 		}
@@ -81,7 +82,7 @@ func vlan(v bridge.VLANState, o Options) VLAN {
 		row.Flags = append(row.Flags, "Egress Untagged")
 	}
 	if o.Details {
-		row.VLANDetails = &VLANDetails{v.State.String(), snoop.RouterAuto.Number()}
+		row.VLANDetails = &VLANDetails{v.State.String(), snoop.RouterAuto.Number(), v.NeighSuppress}
 	}
 	if o.Stats {
 		row.VLANStats = &VLANStats{v.Stats.RxBytes, v.Stats.RxFrames, v.Stats.TxBytes, v.Stats.TxFrames}
@@ -115,6 +116,9 @@ func (v VLAN) String() string {
 	const below = "\n                    "
 	if d := v.VLANDetails; d != nil {
 		fmt.Fprintf(&s, below+"state %s mcast_router %d ", d.State, d.McastRouter)
+		if d.NeighSuppress {
+			s.WriteString("neigh_suppress on ")
+		}
 	}
 	if c := v.VLANStats; c != nil {
 		fmt.Fprintf(&s, below+"RX: %d bytes %d packets"+below+"TX: %d bytes %d packets", c.RxBytes, c.RxPackets, c.TxBytes, c.TxPackets)
