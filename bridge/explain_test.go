@@ -5,6 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
+	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
 	"ringside/cost"
 	"ringside/sim"
@@ -112,4 +115,25 @@ func TestNoTargetIsNotCalledAFlood(t *testing.T) {
 	if says := cost.NoTxTarget.Says(); says != "no port to send it to" {
 		t.Errorf("NO_TX_TARGET: %s", says)
 	}
+}
+
+func TestExplainNamesTheNeighbourThatIsAnsweredFor(t *testing.T) {
+	table := neigh.NewTable()
+	require.NoError(t, table.Set(neigh.Bridge, netip.MustParseAddr("10.0.0.2"), neigh.Neighbour{MAC: [6]byte{2, 0, 0, 0, 0, 2}, State: neigh.Permanent}))
+	b, err := New(Config{MAC: MAC{2, 0, 0, 0, 0, 0xbb}, Neighbours: table})
+	require.NoError(t, err)
+	for _, c := range []PortConfig{{Name: "a"}, {Name: "b", NeighSuppress: true}} {
+		_, err := b.AddPort(c)
+		require.NoError(t, err)
+	}
+	require.NoError(t, b.Add(Entry{MAC: MAC{2, 0, 0, 0, 0, 2}, Port: 2, Kind: Static}))
+	ask := append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6}, 0, 1, 8, 0, 6, 4, 0, 1,
+		2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2)
+	var said string
+	for _, c := range b.Explain(1, append(ask, make([]byte, 18)...), 0).Checks {
+		if c.Step == "br_do_suppress" {
+			said = c.Says
+		}
+	}
+	require.Contains(t, said, "02:00:00:00:00:02")
 }

@@ -27,8 +27,14 @@ func (b *Bridge) suppress(f *pass) {
 		Suppressed: b.suppresses(f.in, f.vid), Host: f.in == Local,
 	}
 	v, reply := neigh.Decide(&q, b.neighbours, b.lookup, b.reply)
-	if b.why != nil {
-		b.why.says("br_do_suppress", "the question for a neighbour: %v", v)
+	switch {
+	case b.why == nil:
+	case reply != nil:
+		b.why.says("br_do_suppress", "the host knows the neighbour %v, on a port with neigh_suppress: answered", MAC(reply[6:12]))
+	case v == neigh.Suppress:
+		b.say("br_do_suppress", "an announcement, or a question that is known and not answered: kept from ports with neigh_suppress")
+	default:
+		b.say("br_do_suppress", "no question whose answer the host knows")
 	}
 	f.quiet = v != neigh.Pass
 	if reply != nil {
