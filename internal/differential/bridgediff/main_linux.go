@@ -76,11 +76,21 @@ func native(a arguments) (*differential.Summary, string, error) {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		return nil, err.Error(), nil
 	}
-	sum, err := compare(a)
+	// In a goroutine of its own, whose thread ends with it: what runs after it, such
+	// as a download, is not to be in a namespace without a network.
+	var sum *differential.Summary
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		sum, err = compare(a)
+	}()
+	<-done
 	return sum, "", err
 }
 
-// compare runs on the kernel that runs this program.
+// compare runs on the kernel that runs this program, and leaves the goroutine's
+// thread in a namespace of its own.
 func compare(a arguments) (*differential.Summary, error) {
 	runtime.LockOSThread() // the namespace is the thread's
 	linux, err := differential.NewLinux()
