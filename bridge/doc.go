@@ -66,15 +66,18 @@
 //	BrHandleFrameFinish  v.Work has Finished
 //	BrFdbUpdate          v.Work.Learned() is Refreshed, OwnAddress or Refused
 //	BrFdbCreate          v.Work.Learned() is Created or Moved
-//	BrFdbFind            v.Work has Looked, and once more if it has Looked2
+//	BrFdbFind            v.Work has Looked; BrFdbFindSrc if it has Looked2
+//	BrAllowedIngress     v.Work has VLANIngress
+//	BrHandleVlan         for each of v.Out if v.Work has VLANEgress
+//	BrMulticastRcv       v.Work has Snooped
+//	BrMdbEntryGet        v.Work has MDBLooked
+//	BrDoSuppress         v.Work has Suppressed
+//	BackupPort           v.Work has Redirected
 //	BrFlood              v.Work has Flooded
 //	DeliverClone         v.Clones() times
 //	BrForward            once if the last of v.Out is not Local
 //	BrPassFrameUp        v.Work has PassedUp
 //	BrFdbCleanup         every entry that Tick walked over
-//
-// VLANIngress, VLANEgress (for each of v.Out), Snooped, MDBLooked and Suppressed are
-// steps of their own where a bill has them.
 //
 // # What a wire can do to it
 //
