@@ -47,6 +47,34 @@ func Rows() []*Setup {
 				{Kind: SetBridge, Setting: Setting{"mcast_snooping", 1}}, wait(20 * time.Millisecond), hello(1, 1),
 			},
 		},
+		{
+			Name: "a broken tag within a tag, going up", Bridge: Settings{{"mcast_snooping", 0}, {"vlan_filtering", 1}}, Ports: make([]Settings, 2),
+			Steps: []Step{
+				wait(25 * time.Millisecond), in(1, Tagged(1, Tagged(2, Ethernet(broadcast, station(1), EtherTest)))),
+				in(1, Tagged(1, Tagged(2, Ethernet(broadcast, station(1), EtherTest, 1, 2)))),
+			},
+		},
+		{
+			Name: "the counters of a VLAN that all have left", Bridge: Settings{{"mcast_snooping", 0}, {"vlan_filtering", 1}, {"vlan_stats_enabled", 1}}, Ports: make([]Settings, 2), Deep: true,
+			Steps: []Step{
+				wait(25 * time.Millisecond), {Kind: AddVLAN, Port: 1, VLAN: 2, End: 2, Flags: PVID}, hello(1, 1),
+				{Kind: DelVLAN, Port: 1, VLAN: 2, End: 2}, {Kind: AddVLAN, Port: 2, VLAN: 2, End: 2}, hello(2, 2),
+			},
+		},
+		{
+			Name: "the source of a reserved frame in a blocked VLAN", Bridge: Settings{{"mcast_snooping", 0}, {"vlan_filtering", 1}}, Ports: make([]Settings, 2),
+			Steps: []Step{
+				wait(25 * time.Millisecond), {Kind: SetVLAN, Port: 1, VLAN: 1, Setting: Setting{"state", 4}}, in(1, Ethernet(Reserved(14), station(1), EtherLLDP, 1)),
+				{Kind: SetVLAN, Port: 1, VLAN: 1, Setting: Setting{"state", 2}}, in(1, Ethernet(Reserved(14), station(2), EtherLLDP, 1)),
+			},
+		},
+		{
+			Name: "groups in every VLAN", Bridge: Settings{{"mcast_snooping", 1}, {"vlan_filtering", 1}, {"vlan_default_pvid", 0}}, Ports: make([]Settings, 2), Deep: true,
+			Steps: []Step{
+				wait(25 * time.Millisecond), {Kind: AddMDB, Port: 1, Group: groups6[3], State: 1}, {Kind: AddVLAN, Port: 2, VLAN: 3, End: 3},
+				{Kind: AddMDB, Port: Host, Group: groups[0]}, hello(2, 1),
+			},
+		},
 	}...)
 }
 
