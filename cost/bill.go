@@ -71,6 +71,9 @@ var entries = [NumStages][]Step{
 	Bridge:  {BrHandleFrame, IPOutput},
 	Tap:     {TunNetXmit}, // and what guests write, as Syscall and VM have it, too
 	Syscall: {TunRingRecv},
+	Tunnel:  {VxlanRcv, VxlanXmit},
+	Vhost:   {TunRecvmsg, TunSendmsg},
+	Guest:   {VirtnetReceiveBuf, VirtnetXmit},
 	VM:      {TunRingRecv},
 }
 

@@ -53,6 +53,19 @@ const (
 	OtherHost
 	UnhandledProto
 	IPInHdr
+	IPCsum
+	TCPCsum
+	UDPCsum
+	NoSocket
+	NeighFailed
+	SKBGSOSeg
+	SKBCsum
+	VXLANInvalidHdr
+	VXLANVNINotFound
+	VXLANEntryExists
+	VXLANNoRemote
+	IPTunnelECN
+	TunnelTxInfo
 
 	// Ours, where Linux frees the frame and gives no reason.
 
@@ -82,6 +95,8 @@ const (
 	RSMcastBad
 	// RSMcastFull: a membership report for which there is no room.
 	RSMcastFull
+	// RSVringBad: the guest's virtqueue, or what a chain of it says, breaks the format.
+	RSVringBad
 	NumReasons
 )
 
@@ -123,6 +138,19 @@ var reasons = [NumReasons]reasonInfo{
 	OtherHost:             {"OTHERHOST", true, "not addressed to this host"},
 	UnhandledProto:        {"UNHANDLED_PROTO", true, "no handler for its protocol"},
 	IPInHdr:               {"IP_INHDR", true, "malformed IP header"},
+	IPCsum:                {"IP_CSUM", true, "checksum of the IP header is wrong"},
+	TCPCsum:               {"TCP_CSUM", true, "TCP checksum is wrong"},
+	UDPCsum:               {"UDP_CSUM", true, "UDP checksum is wrong"},
+	NoSocket:              {"NO_SOCKET", true, "no socket for it"},
+	NeighFailed:           {"NEIGH_FAILED", true, "next hop does not answer"},
+	SKBGSOSeg:             {"SKB_GSO_SEG", true, "segmentation failed"},
+	SKBCsum:               {"SKB_CSUM", true, "half-done checksum could not be completed"},
+	VXLANInvalidHdr:       {"VXLAN_INVALID_HDR", true, "VXLAN header is malformed or has unknown flags"},
+	VXLANVNINotFound:      {"VXLAN_VNI_NOT_FOUND", true, "no VTEP has that VNI"},
+	VXLANEntryExists:      {"VXLAN_ENTRY_EXISTS", true, "the inner source is a static entry behind another VTEP"},
+	VXLANNoRemote:         {"VXLAN_NO_REMOTE", true, "no remote VTEP to send it to"},
+	IPTunnelECN:           {"IP_TUNNEL_ECN", true, "outer congestion mark on an inner packet that has none"},
+	TunnelTxInfo:          {"TUNNEL_TXINFO", true, "packet without the metadata the tunnel needs"},
 
 	RSSamePort:    {"RS_SAME_PORT", false, "destination is on the port it came from"},
 	RSLinkLocal:   {"RS_LINK_LOCAL", false, "reserved group address, not forwarded"},
@@ -138,6 +166,7 @@ var reasons = [NumReasons]reasonInfo{
 	RSBPDU:         {"RS_BPDU", false, "a BPDU, taken by the spanning tree"},
 	RSMcastBad:     {"RS_MCAST_BAD", false, "broken IGMP or MLD message"},
 	RSMcastFull:    {"RS_MCAST_FULL", false, "no room for a membership report"},
+	RSVringBad:     {"RS_VRING_BAD", false, "the guest's virtqueue breaks the format"},
 }
 
 // String is the reason's name, as Linux has it where Linux has it.

@@ -81,6 +81,28 @@ const (
 	CopyToUser
 	// CopyFromUser is bytes copied out of a guest's memory.
 	CopyFromUser
+	// Checksum is bytes summed by the CPU.
+	Checksum
+	// TunnelHeader is one tunnel header put on or taken off.
+	TunnelHeader
+	// VringGet is one descriptor chain taken off a virtqueue, guest memory checked.
+	VringGet
+	// VringPut is one used entry written to a virtqueue.
+	VringPut
+	// Eventfd is one eventfd signalled and its waiter called.
+	Eventfd
+	// VMExit is a guest leaving for the host's kernel and coming back.
+	VMExit
+	// IRQInject is an interrupt put into a guest.
+	IRQInject
+	// VirqEOI is a guest saying that it has handled an interrupt.
+	VirqEOI
+	// GuestIRQ is the handler of a virtio interrupt in the guest.
+	GuestIRQ
+	// TransportRx is a segment or datagram through TCP or UDP, inwards.
+	TransportRx
+	// TransportTx is a segment or datagram through TCP or UDP, outwards.
+	TransportTx
 	// GuestWork is one unit of work of a guest program; the guest says how many
 	// cycles it took, the book's price is what it costs to begin one.
 	GuestWork
@@ -132,6 +154,17 @@ var ops = [NumOps]opInfo{
 	SyscallExit:   {"syscall_exit", false, false, "way back"},
 	CopyToUser:    {"copy_to_user", false, true, "bytes copied into the guest"},
 	CopyFromUser:  {"copy_from_user", false, true, "bytes copied out of the guest"},
+	Checksum:      {"checksum", false, true, "bytes summed by the CPU"},
+	TunnelHeader:  {"tunnel_header", false, false, "tunnel header put on or taken off"},
+	VringGet:      {"vring_get", false, false, "descriptor chain taken off a virtqueue"},
+	VringPut:      {"vring_put", false, false, "used entry written to a virtqueue"},
+	Eventfd:       {"eventfd", false, false, "eventfd signalled, its waiter called"},
+	VMExit:        {"vm_exit", false, false, "guest leaves for the host's kernel and comes back"},
+	IRQInject:     {"irq_inject", false, false, "interrupt put into a guest"},
+	VirqEOI:       {"virq_eoi", false, false, "guest has handled an interrupt"},
+	GuestIRQ:      {"guest_irq", false, false, "virtio interrupt's handler in the guest"},
+	TransportRx:   {"transport_rx", false, false, "segment or datagram through TCP or UDP, inwards"},
+	TransportTx:   {"transport_tx", false, false, "segment or datagram through TCP or UDP, outwards"},
 	GuestWork:     {"guest_work", false, false, "unit of work begun by a guest program"},
 }
 
@@ -155,7 +188,7 @@ func (o Op) Device() bool { return ops[o].device }
 func (o Op) Bytes() bool { return ops[o].bytes }
 
 // Copies says that the operation moves payload bytes with the CPU.
-func (o Op) Copies() bool { return ops[o].bytes && !ops[o].device }
+func (o Op) Copies() bool { return ops[o].bytes && !ops[o].device && o != Checksum }
 
 // OpByName finds an operation by its name in books.
 func OpByName(name string) (Op, bool) {

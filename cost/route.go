@@ -39,8 +39,12 @@ const (
 	IgbProcessSkbFields
 	IgbAllocRxBuffers
 	NapiGroReceive
+	SkbGroReceive
+	NapiGroComplete
 	NapiCompleteDone
 	IgbRingIrqEnable
+	IgbTso
+	IgbTxCsum
 	IgbXmitFrame
 	IgbTxDoorbell
 	IgbWatchdogTask
@@ -49,12 +53,15 @@ const (
 
 	// The core.
 
+	SkbSegment
+	SkbChecksumHelp
 	NetifReceiveSkbCore
 	DevQueueXmit
 	TcfMirredAct
 	VethXmit
 	NetifRx
 	IPRcv
+	IPForward
 	IPOutput
 
 	// The bridge.
@@ -85,6 +92,16 @@ const (
 	BrArpSend
 	BrNdSend
 
+	// The overlay.
+
+	VxlanRcv
+	VxlanSnoop
+	VxlanSnoopNew
+	VxlanXmit
+	VxlanFdbFind
+	VxlanClone
+	UDPTunnelXmit
+
 	// The tap.
 
 	TunNetXmit
@@ -109,6 +126,49 @@ const (
 	CopyIn
 	SysPoll
 	SysExit
+
+	// The back end of a virtio device.
+
+	VhostWorker
+	VhostGetDesc
+	TunRecvmsg
+	VhostCopyOut
+	TunSendmsg
+	VhostCopyIn
+	VhostAddUsed
+	VhostSignal
+
+	// In and out of the guest.
+
+	IrqfdInject
+	KvmEntry
+	KvmEOI
+	KvmHalt
+	KvmTimer
+	KvmNotify
+
+	// The guest's kernel.
+
+	VringInterrupt
+	GuestTimer
+	VirtnetPoll
+	VirtnetReceiveBuf
+	VirtnetAddFrag
+	VirtnetRefill
+	VirtnetCompleteDone
+	GuestIPRcv
+	GuestTransportRcv
+	GuestWakeUp
+	GuestSchedule
+	GuestSysEnter
+	GuestCopyOut
+	GuestCopyIn
+	GuestSysExit
+	GuestTransportXmit
+	GuestIPOutput
+	GuestChecksum
+	VirtnetXmit
+	VirtnetFreeOld
 
 	// The guest.
 
@@ -154,8 +214,12 @@ var steps = [NumSteps]stepInfo{
 	IgbProcessSkbFields: {"igb_process_skb_fields", NAPI, []Use{{Call, 4}}, "RSS hash, checksum state, queue, eth_type_trans"},
 	IgbAllocRxBuffers:   {"igb_alloc_rx_buffers", NAPI, []Use{{MMIOWrite, 1}}, "refill, then the doorbell: RDT"},
 	NapiGroReceive:      {"napi_gro_receive", NAPI, []Use{{GROReceive, 1}}, "no merge here; on to the receive core"},
+	SkbGroReceive:       {"skb_gro_receive", NAPI, []Use{{RxFrag, 1}, {Call, 4}}, "joins a held packet of its flow"},
+	NapiGroComplete:     {"napi_gro_complete", NAPI, []Use{{Call, 4}}, "a held packet goes up, its headers put right"},
 	NapiCompleteDone:    {"napi_complete_done", NAPI, []Use{{Call, 1}}, "ring is empty: leave the poll list"},
 	IgbRingIrqEnable:    {"igb_ring_irq_enable", NAPI, []Use{{MMIOWrite, 1}}, "unmask: EIMS"},
+	IgbTso:              {"igb_tso", NAPI, []Use{{TxDesc, 1}, {Call, 2}}, "context descriptor: the device is to cut segments"},
+	IgbTxCsum:           {"igb_tx_csum", NAPI, []Use{{TxDesc, 1}, {Call, 2}}, "context descriptor: the device is to sum"},
 	IgbXmitFrame:        {"igb_xmit_frame", NAPI, []Use{{TxDesc, 1}, {Call, 1}}, "fills a transmit descriptor"},
 	IgbTxDoorbell:       {"igb_tx_map", NAPI, []Use{{MMIOWrite, 1}}, "the doorbell: TDT"},
 	IgbWatchdogTask:     {"igb_watchdog_task", NAPI, []Use{{MMIOWrite, 1}}, "sets a cause in EICS: a ring without buffers is polled again"},
@@ -163,12 +227,15 @@ var steps = [NumSteps]stepInfo{
 	VlanPushInside: {"__vlan_hwaccel_push_inside", NAPI, []Use{{PageAlloc, 1}, {Call, 2}}, "the tag goes into a head of the frame's own, since the device does not insert it"},
 	ProcessBacklog: {"process_backlog", NAPI, []Use{{Call, 2}}, "a frame from the CPU's own backlog"},
 
+	SkbSegment:          {"skb_segment", Stack, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 6}}, "software segmentation: one segment, headers copied"},
+	SkbChecksumHelp:     {"skb_checksum_help", Stack, []Use{{Checksum, 1}}, "a checksum that was left half done is completed"},
 	NetifReceiveSkbCore: {"__netif_receive_skb_core", Stack, []Use{{Call, 1}, {IndirectCall, 1}}, "the port has an rx_handler: the bridge"},
 	DevQueueXmit:        {"dev_queue_xmit", Stack, []Use{{Call, 2}, {IndirectCall, 1}}, "no queue: dev_hard_start_xmit, ndo_start_xmit"},
 	TcfMirredAct:        {"tcf_mirred_act", Stack, []Use{{SKBClone, 1}, {Call, 4}, {IndirectCall, 2}}, "a clone for the interface that mirrors this one"},
 	VethXmit:            {"veth_xmit", Stack, []Use{{Call, 4}}, "over the patch: skb_scrub_packet, eth_type_trans"},
 	NetifRx:             {"netif_rx", Stack, []Use{{Lock, 1}, {Call, 2}}, "enqueue_to_backlog of this CPU"},
 	IPRcv:               {"ip_rcv", Stack, []Use{{LocalRx, 1}}, "the host's own stack takes the packet"},
+	IPForward:           {"ip_forward", Stack, []Use{{Call, 6}}, "route found, time to live counted down"},
 	IPOutput:            {"ip_output", Stack, []Use{{LocalTx, 1}}, "the host's own stack sends a packet"},
 
 	BrHandleFrame:       {"br_handle_frame", Bridge, []Use{{Call, 2}}, "source and group address checked, PRE_ROUTING hook"},
@@ -197,6 +264,14 @@ var steps = [NumSteps]stepInfo{
 	BrArpSend:           {"br_arp_send", Bridge, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 3}}, "the bridge answers for a station"},
 	BrNdSend:            {"br_nd_send", Bridge, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 4}}, "the bridge answers for a station"},
 
+	VxlanRcv:      {"vxlan_rcv", Tunnel, []Use{{TunnelHeader, 1}, {Call, 3}}, "outer headers off, VNI looked up"},
+	VxlanSnoop:    {"vxlan_snoop", Tunnel, []Use{{FDBLearn, 1}}, "the inner source is behind this VTEP: refreshed"},
+	VxlanSnoopNew: {"vxlan_snoop", Tunnel, []Use{{FDBInsert, 1}}, "the inner source is new or has moved: write the entry"},
+	VxlanXmit:     {"vxlan_xmit", Tunnel, []Use{{TunnelHeader, 1}, {Call, 3}}, "header put in front, source port from the flow"},
+	VxlanFdbFind:  {"vxlan_find_mac", Tunnel, []Use{{FDBLookup, 1}}, "behind which VTEP is the destination?"},
+	VxlanClone:    {"vxlan_xmit_one", Tunnel, []Use{{SKBClone, 1}, {Call, 2}}, "a clone for one more remote"},
+	UDPTunnelXmit: {"udp_tunnel_xmit_skb", Tunnel, []Use{{Call, 4}}, "outer UDP header; on to the host's IP"},
+
 	TunNetXmit:     {"tun_net_xmit", Tap, []Use{{Lock, 1}, {Call, 1}}, "ptr_ring_produce"},
 	TunRingRecv:    {"tun_ring_recv", Tap, []Use{{Lock, 1}, {RemoteLine, 1}}, "ptr_ring_consume; the line comes from the other core"},
 	ConsumeSkb:     {"consume_skb", Tap, []Use{{KfreeSKB, 1}}, "the frame's buffer is free again"},
@@ -215,6 +290,43 @@ var steps = [NumSteps]stepInfo{
 	CopyIn:          {"copy_from_iter", Syscall, []Use{{CopyFromUser, 1}}, "the copy"},
 	SysPoll:         {"tun_chr_poll", Syscall, []Use{{IndirectCall, 1}, {Call, 1}}, "poll() asks for readiness"},
 	SysExit:         {"syscall_exit_to_user_mode", Syscall, []Use{{SyscallExit, 1}}, "back in the guest"},
+
+	VhostWorker:  {"vhost_worker", Vhost, []Use{{Call, 2}, {IndirectCall, 1}}, "the back end's thread takes its work: handle_rx, handle_tx"},
+	VhostGetDesc: {"vhost_get_vq_desc", Vhost, []Use{{VringGet, 1}}, "next chain of the guest's ring, checked"},
+	TunRecvmsg:   {"tun_recvmsg", Vhost, []Use{{Call, 2}}, "the frame at the tap's head, no system call"},
+	VhostCopyOut: {"copy_to_iter", Vhost, []Use{{CopyToUser, 1}}, "the copy into the guest's buffers"},
+	TunSendmsg:   {"tun_sendmsg", Vhost, []Use{{Call, 2}}, "the frame goes to the tap, no system call"},
+	VhostCopyIn:  {"copy_from_iter", Vhost, []Use{{CopyFromUser, 1}}, "the copy out of the guest's buffers"},
+	VhostAddUsed: {"vhost_add_used", Vhost, []Use{{VringPut, 1}}, "used entry: the guest may have its buffers back"},
+	VhostSignal:  {"vhost_signal", Vhost, []Use{{Eventfd, 1}}, "the guest wants to be told: call eventfd"},
+
+	IrqfdInject: {"irqfd_wakeup", KVM, []Use{{IRQInject, 1}}, "MSI-X message of the virtual device put into the guest"},
+	KvmEntry:    {"vmx_vcpu_run", KVM, []Use{{Call, 4}}, "a vCPU thread that slept enters its guest"},
+	KvmEOI:      {"kvm_apic_set_eoi", KVM, []Use{{VirqEOI, 1}}, "the guest has handled its interrupt"},
+	KvmHalt:     {"kvm_vcpu_halt", KVM, []Use{{VMExit, 1}}, "the guest has nothing to do: exit, the thread sleeps"},
+	KvmTimer:    {"kvm_set_lapic_tscdeadline_msr", KVM, []Use{{VMExit, 1}}, "the guest sets its timer: exit"},
+	KvmNotify:   {"ioeventfd_write", KVM, []Use{{VMExit, 1}, {Eventfd, 1}}, "the guest's doorbell: exit, kick eventfd"},
+
+	VringInterrupt:      {"vring_interrupt", Guest, []Use{{GuestIRQ, 1}}, "interrupt of the virtual device: napi_schedule"},
+	GuestTimer:          {"hrtimer_interrupt", Guest, []Use{{GuestIRQ, 1}}, "a timer of the guest's kernel"},
+	VirtnetPoll:         {"virtnet_poll", Guest, []Use{{NAPIPoll, 1}, {IndirectCall, 1}}, "the second poll, in the guest"},
+	VirtnetReceiveBuf:   {"receive_buf", Guest, []Use{{RxDesc, 1}, {BuildSKB, 1}, {GROReceive, 1}}, "a used buffer becomes a packet"},
+	VirtnetAddFrag:      {"virtnet_skb_append_frag", Guest, []Use{{RxFrag, 1}}, "a further buffer of the same packet"},
+	VirtnetRefill:       {"try_fill_recv", Guest, []Use{{PageAlloc, 1}}, "an empty buffer for the ring"},
+	VirtnetCompleteDone: {"virtqueue_napi_complete", Guest, []Use{{Call, 2}}, "ring is empty: interrupts wanted again"},
+	GuestIPRcv:          {"ip_rcv", Guest, []Use{{LocalRx, 1}}, "the guest's own stack takes the packet"},
+	GuestTransportRcv:   {"tcp_v4_rcv", Guest, []Use{{TransportRx, 1}}, "segment or datagram to its socket"},
+	GuestWakeUp:         {"sock_def_readable", Guest, []Use{{Lock, 1}, {Call, 4}, {IndirectCall, 1}}, "a process of the guest can go on"},
+	GuestSchedule:       {"schedule", Guest, []Use{{ContextSwitch, 1}}, "context switch in the guest"},
+	GuestSysEnter:       {"entry_SYSCALL_64", Guest, []Use{{SyscallEnter, 1}}, "system call of a guest's process"},
+	GuestCopyOut:        {"skb_copy_datagram_iter", Guest, []Use{{CopyToUser, 1}}, "the copy to the process"},
+	GuestCopyIn:         {"skb_copy_to_page", Guest, []Use{{CopyFromUser, 1}}, "the copy from the process"},
+	GuestSysExit:        {"syscall_exit_to_user_mode", Guest, []Use{{SyscallExit, 1}}, "back in the process"},
+	GuestTransportXmit:  {"tcp_transmit_skb", Guest, []Use{{TransportTx, 1}}, "segment or datagram leaves its socket"},
+	GuestIPOutput:       {"ip_output", Guest, []Use{{LocalTx, 1}}, "the guest's own stack sends a packet"},
+	GuestChecksum:       {"skb_checksum_help", Guest, []Use{{Checksum, 1}}, "the guest sums, since its device does not"},
+	VirtnetXmit:         {"start_xmit", Guest, []Use{{TxDesc, 1}, {Call, 2}}, "descriptors for a packet, header in front"},
+	VirtnetFreeOld:      {"free_old_xmit", Guest, []Use{{KfreeSKB, 1}}, "a packet that was sent is freed"},
 
 	GuestRun: {"guest", VM, []Use{{GuestWork, 1}}, "the guest has its frame"},
 }

@@ -11,14 +11,18 @@ const (
 	NAPI                 // softirq and driver: poll, harvest, refill, transmit
 	Stack                // the kernel's core between driver and ports, and the host's own stack
 	Bridge               // learning, lookup, forwarding, flooding
+	Tunnel               // the overlay: VXLAN in and out of UDP
 	Tap                  // the tap's ring, both sides
 	Sched                // wake-ups and context switches
 	Syscall              // the border of the guest: enter, copy, exit
-	VM                   // what the guest does with its frame
+	Vhost                // the back end of a virtio device: rings, copies, signals
+	KVM                  // exits of a guest, interrupts put into it
+	Guest                // a guest's own kernel: interrupt, driver, poll, stack, its system calls
+	VM                   // what the guest's program does
 	NumStages
 )
 
-var stageNames = [NumStages]string{"nic", "irq", "napi", "stack", "bridge", "tap", "sched", "syscall", "vm"}
+var stageNames = [NumStages]string{"nic", "irq", "napi", "stack", "bridge", "tunnel", "tap", "sched", "syscall", "vhost", "kvm", "guest", "vm"}
 
 // String is the stage's name on the bill.
 func (s Stage) String() string {

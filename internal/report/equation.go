@@ -23,12 +23,13 @@ const (
 	inWake
 	inBorder
 	inCopy
+	inVirtio
 	inGuest
 	numGroups
 )
 
 var groupNames = [numGroups]string{"C_device", "C_irq", "C_poll", "C_driver", "C_calls", "C_bridge", "C_host",
-	"C_tap", "C_wake", "C_border", "C_copy", "C_guest"}
+	"C_tap", "C_wake", "C_border", "C_copy", "C_virtio", "C_guest"}
 
 // A symbol is how the equation writes an operation: its count, its price, and
 // the group it stands in. Operations of a group that were done equally often
@@ -82,12 +83,25 @@ var symbols = [cost.NumOps]symbol{
 	cost.ContextSwitch: {inWake, "X", "c_switch"},
 
 	cost.SyscallEnter: {inBorder, "S", "c_enter"},
-	cost.SyscallExit:  {inBorder, "n_exit", "c_exit"},
+	cost.SyscallExit:  {inBorder, "n_exit", "c_leave"},
 
 	cost.CopyToUser:   {inCopy, "B", "c_byte"},
 	cost.CopyFromUser: {inCopy, "B_in", "c_byte_in"},
 
-	cost.GuestWork: {inGuest, "G", "c_guest"},
+	cost.Checksum:     {inCalls, "B_sum", "c_sum"},
+	cost.TunnelHeader: {inBridge, "n_tunnel", "c_tunnel"},
+
+	cost.VringGet:  {inVirtio, "n_get", "c_get"},
+	cost.VringPut:  {inVirtio, "n_put", "c_put"},
+	cost.Eventfd:   {inVirtio, "n_event", "c_event"},
+	cost.VMExit:    {inVirtio, "E", "c_exit"},
+	cost.IRQInject: {inVirtio, "n_inject", "c_inject"},
+	cost.VirqEOI:   {inVirtio, "n_eoi", "c_eoi"},
+
+	cost.GuestIRQ:    {inGuest, "n_girq", "c_girq"},
+	cost.TransportRx: {inGuest, "n_seg", "c_seg"},
+	cost.TransportTx: {inGuest, "n_segtx", "c_segtx"},
+	cost.GuestWork:   {inGuest, "G", "c_guest"},
 }
 
 // A term is count · (price + price + …).
