@@ -55,7 +55,8 @@ var walls = []wall{
 	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel mem nic sim trace vm wire", "the face puts the rooms together; it renders nothing and writes no file"},
 
 	{"internal/capture internal/golden internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
-	{"internal/labfile", "ours", ". bridge bridge/neigh bridge/snoop bridge/stp internal/spell sim vm", "a file becomes a Config, and nothing else happens"},
+	{"internal/form", "ours", "bridge internal/spell sim", "how a file is taken apart knows values and their bounds, not what they are for"},
+	{"internal/labfile", "ours", ". bridge bridge/neigh bridge/snoop bridge/stp internal/form sim vm", "a file becomes a Config, and nothing else happens"},
 	{"internal/iproute", "ours", "bridge bridge/snoop bridge/stp sim", "what is printed of a bridge is what the bridge says of itself"},
 	{"internal/histogram", "ours", "sim", "a histogram counts spans of virtual time"},
 

@@ -8,6 +8,7 @@ import (
 	"ringside"
 	"ringside/bridge"
 	"ringside/bridge/snoop"
+	"ringside/internal/form"
 )
 
 // refer finds what each name stands for.
@@ -15,7 +16,7 @@ func (l *lab) refer() {
 	l.adopt()
 	bridges := make([]string, len(l.bridges))
 	for i, b := range l.bridges {
-		bridges[i] = b.name
+		bridges[i] = b.Name
 	}
 	if len(bridges) == 0 {
 		bridges = []string{"br0"}
@@ -29,26 +30,26 @@ func (l *lab) refer() {
 		all = append(all, k.name)
 		ports[k.bridge] = append(ports[k.bridge], k.name)
 		if k.bridge != ringside.NoBridge && !slices.Contains(bridges, k.bridge) {
-			l.wrong(k.to.field, "there is no bridge %s: %s", quote(k.bridge), l.hint(k.bridge, "there are ", bridges))
+			l.Wrong(k.to.field, "there is no bridge %s: %s", form.Quote(k.bridge), l.Hint(k.bridge, "there are ", bridges))
 		}
 	}
 	for _, k := range l.links {
 		for _, m := range k.mirrors {
 			if m.to == k.name {
-				l.wrong(m.field, "%s is this interface itself: frames are mirrored to another", quote(m.to))
+				l.Wrong(m.field, "%s is this interface itself: frames are mirrored to another", form.Quote(m.to))
 				continue
 			}
 			l.there(m, "interface", without(all, k.name))
 		}
 		if k.backup != nil && k.bridge == ringside.NoBridge {
-			l.wrong(k.backup.field, "%s is on no bridge, where no port stands in for it", k.name)
+			l.Wrong(k.backup.field, "%s is on no bridge, where no port stands in for it", k.name)
 		} else if k.backup != nil {
 			l.there(*k.backup, "other port of "+k.bridge, without(ports[k.bridge], k.name))
 		}
 	}
 	for _, b := range l.bridges {
 		for _, d := range b.devs {
-			l.there(d, "port of "+b.name, append([]string{b.name}, ports[b.name]...))
+			l.there(d, "port of "+b.Name, append([]string{b.Name}, ports[b.Name]...))
 		}
 	}
 	l.processors()
@@ -68,7 +69,7 @@ func (l *lab) adopt() {
 
 func (l *lab) adopted(name, what, where string) {
 	if p, ok := l.used[name]; ok {
-		l.fail(p, "the name %s is that of %s, which there is without %s: choose another", quote(name), what, where)
+		l.Fail(p, "the name %s is that of %s, which there is without %s: choose another", form.Quote(name), what, where)
 	}
 }
 
@@ -78,7 +79,7 @@ func without(names []string, name string) []string {
 
 func (l *lab) there(ref reference, what string, names []string) {
 	if !slices.Contains(names, ref.to) {
-		l.wrong(ref.field, "there is no %s %s: %s", what, quote(ref.to), l.hint(ref.to, "there are ", names))
+		l.Wrong(ref.field, "there is no %s %s: %s", what, form.Quote(ref.to), l.Hint(ref.to, "there are ", names))
 	}
 }
 
@@ -93,8 +94,8 @@ func (l *lab) processors() {
 		n = max(n, 1) + min(len(l.cfg.VMs), 4)
 	}
 	for _, c := range l.cpus {
-		if k, ok := l.number(c.field, 0, 1023); ok && int(k) >= n {
-			l.wrong(c.field, "there are CPUs 0 to %d; cpus: %d makes more", n-1, k+1)
+		if k, ok := l.Number(c.field, 0, 1023); ok && int(k) >= n {
+			l.Wrong(c.field, "there are CPUs 0 to %d; cpus: %d makes more", n-1, k+1)
 		}
 	}
 }
@@ -103,7 +104,7 @@ func (l *lab) processors() {
 // that what a bridge refuses is told with its place.
 func (l *lab) build() {
 	if len(l.bridges) == 0 {
-		l.bridges = []*bridgeAt{{field: field{name: "br0"}, cfg: &ringside.Bridge{}}}
+		l.bridges = []*bridgeAt{{field: field{Name: "br0"}, cfg: &ringside.Bridge{}}}
 	}
 	for _, b := range l.bridges {
 		l.buildOne(b)
@@ -138,9 +139,9 @@ func (l *lab) buildOne(at *bridgeAt) {
 // addPorts adds all first and then says which stands in for which, since a backup
 // may be added later.
 func (l *lab) addPorts(b *bridge.Bridge, at *bridgeAt) (ports map[string]bridge.Port, ok bool) {
-	ports, ok = map[string]bridge.Port{at.name: bridge.Local}, true
+	ports, ok = map[string]bridge.Port{at.Name: bridge.Local}, true
 	for _, k := range l.links {
-		if k.bridge != at.name {
+		if k.bridge != at.Name {
 			continue
 		}
 		cfg := *k.port
@@ -153,7 +154,7 @@ func (l *lab) addPorts(b *bridge.Bridge, at *bridgeAt) (ports map[string]bridge.
 		ports[k.name] = p
 	}
 	for _, k := range l.links {
-		if k.backup == nil || k.bridge != at.name || !ok {
+		if k.backup == nil || k.bridge != at.Name || !ok {
 			continue
 		}
 		cfg := *k.port
@@ -172,9 +173,9 @@ func (l *lab) refused(f field, err error) {
 	for _, room := range []string{"bridge: ", "neigh: ", "snoop: "} {
 		text = strings.ReplaceAll(strings.TrimPrefix(text, room), ": "+room, ": ")
 	}
-	if f.path == "" {
-		l.fail(f.key, "%s", text)
+	if f.Path == "" {
+		l.Fail(f.Key, "%s", text)
 		return
 	}
-	l.fail(f.key, "%s", fmt.Sprintf("%s: %s", f.path, text))
+	l.Fail(f.Key, "%s", fmt.Sprintf("%s: %s", f.Path, text))
 }

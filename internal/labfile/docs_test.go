@@ -34,7 +34,7 @@ func TestTheExampleInTheDocumentationIsALab(t *testing.T) {
 	assert.NoError(t, h.Check())
 }
 
-var keyInSource = regexp.MustCompile(`\{"([a-z_]+)", `)
+var keyInSource = regexp.MustCompile(`\{Name: "([a-z_]+)", Read: `)
 
 // Every key that the reader knows is in the documentation.
 func TestEveryKeyIsDocumented(t *testing.T) {

@@ -8,25 +8,26 @@ import (
 	"ringside/bridge"
 	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
+	"ringside/internal/form"
 )
 
 // readFDB reads entries of the forwarding database, as bridge fdb add takes them.
 func (l *lab) readFDB(f field, b *bridgeAt) {
-	for _, f := range l.list(f) {
+	for _, f := range l.List(f) {
 		e := ringside.FDBEntry{}
 		e.Kind = bridge.Permanent // as bridge fdb add has it
 		dev := reference{field: f}
-		l.mapping(f, "an entry, as {mac: 02:00:00:00:00:01, dev: eth0, state: static}", []known{
-			{"mac", func(f field) { e.MAC, _ = l.station(f) }},
-			{"dev", l.dev(&dev)},
-			{"vlan", whole(l.reader, &e.VLAN, 1, maxVID)},
-			{"state", func(f field) {
-				if i, ok := l.word(f, "dynamic", "static", "permanent", "local"); ok {
+		l.Mapping(f, "an entry, as {mac: 02:00:00:00:00:01, dev: eth0, state: static}", []known{
+			{Name: "mac", Read: func(f field) { e.MAC, _ = l.Station(f) }},
+			{Name: "dev", Read: l.dev(&dev)},
+			{Name: "vlan", Read: form.Whole(l.Reader, &e.VLAN, 1, maxVID)},
+			{Name: "state", Read: func(f field) {
+				if i, ok := l.Word(f, "dynamic", "static", "permanent", "local"); ok {
 					e.Kind = []bridge.Kind{bridge.Dynamic, bridge.Static, bridge.Permanent, bridge.Permanent}[i]
 				}
 			}},
-			{"sticky", l.on(&e.Sticky)},
-			{"extern_learn", l.on(&e.ExternLearned)},
+			{Name: "sticky", Read: l.On(&e.Sticky)},
+			{Name: "extern_learn", Read: l.On(&e.ExternLearned)},
 		})
 		if !e.MAC.Station() || dev.to == "" {
 			l.need(f, "an entry needs its mac and its dev, as {mac: 02:00:00:00:00:01, dev: eth0, state: static}")
@@ -44,7 +45,7 @@ func (l *lab) readFDB(f field, b *bridgeAt) {
 // dev reads the interface that an entry is for.
 func (l *lab) dev(to *reference) func(field) {
 	return func(f field) {
-		if s, ok := l.ifname(f); ok {
+		if s, ok := l.Ifname(f); ok {
 			*to = reference{f, s}
 		}
 	}
@@ -53,40 +54,40 @@ func (l *lab) dev(to *reference) func(field) {
 // need is the error for what is missing, unless there is one of that place: what
 // is there and wrong is not missing.
 func (l *lab) need(f field, what string) {
-	for _, p := range l.problems {
-		if !p.before(at(f.node)) {
+	for _, p := range l.Problems() {
+		if !p.Before(form.At(f.Node)) {
 			return
 		}
 	}
-	l.wrong(f, "%s", what)
+	l.Wrong(f, "%s", what)
 }
 
 // twice is the error for an entry that is there already.
 func (l *lab) twice(f, first field, what string) {
-	l.wrong(f, "%s is there twice, first on line %d: leave one out", what, first.key.line)
+	l.Wrong(f, "%s is there twice, first on line %d: leave one out", what, first.Key.Line)
 }
 
 // readMDB reads groups, as bridge mdb add takes them.
 func (l *lab) readMDB(f field, b *bridgeAt) {
-	for _, f := range l.list(f) {
+	for _, f := range l.List(f) {
 		var e ringside.MDBEntry
 		dev := reference{field: f}
-		l.mapping(f, "an entry, as {grp: 239.1.1.1, port: eth0, state: permanent}", []known{
-			{"grp", func(f field) { l.group(f, &e.Group) }},
-			{"port", l.dev(&dev)},
-			{"vid", whole(l.reader, &e.VID, 1, maxVID)},
-			{"src", func(f field) { e.Source, _ = l.addr(f) }},
-			{"state", func(f field) {
-				i, ok := l.word(f, "temp", "permanent")
+		l.Mapping(f, "an entry, as {grp: 239.1.1.1, port: eth0, state: permanent}", []known{
+			{Name: "grp", Read: func(f field) { l.group(f, &e.Group) }},
+			{Name: "port", Read: l.dev(&dev)},
+			{Name: "vid", Read: form.Whole(l.Reader, &e.VID, 1, maxVID)},
+			{Name: "src", Read: func(f field) { e.Source, _ = l.Addr(f) }},
+			{Name: "state", Read: func(f field) {
+				i, ok := l.Word(f, "temp", "permanent")
 				e.Permanent = ok && i == 1
 			}},
-			{"filter_mode", func(f field) {
-				i, ok := l.word(f, "exclude", "include")
+			{Name: "filter_mode", Read: func(f field) {
+				i, ok := l.Word(f, "exclude", "include")
 				e.Include = ok && i == 1
 			}},
-			{"source_list", func(f field) {
-				for _, s := range l.list(f) {
-					if a, ok := l.addr(s); ok {
+			{Name: "source_list", Read: func(f field) {
+				for _, s := range l.List(f) {
+					if a, ok := l.Addr(s); ok {
 						e.Sources = append(e.Sources, a)
 					}
 				}
@@ -109,21 +110,21 @@ func (l *lab) readMDB(f field, b *bridgeAt) {
 
 // group reads a group's address, of IP or of Ethernet.
 func (l *lab) group(f field, into *snoop.Group) {
-	s, ok := l.text(f)
+	s, ok := l.Text(f)
 	if !ok {
 		return
 	}
 	if m, err := bridge.ParseMAC(s); err == nil {
 		if !m.Group() {
-			l.wrong(f, "%v is not the address of a group", m)
+			l.Wrong(f, "%v is not the address of a group", m)
 			return
 		}
 		into.MAC = snoop.MAC(m)
 		return
 	}
-	a, ok := l.addr(f)
+	a, ok := l.Addr(f)
 	if ok && !a.IsMulticast() {
-		l.wrong(f, "%v is not the address of a group, as 239.1.1.1 and ff1e::1 are", a)
+		l.Wrong(f, "%v is not the address of a group, as 239.1.1.1 and ff1e::1 are", a)
 		return
 	}
 	into.IP = a
@@ -175,19 +176,19 @@ func (l *lab) readNeigh(f field, b *bridgeAt) {
 	for i, n := range nuds {
 		names[i] = n.name
 	}
-	for _, f := range l.list(f) {
+	for _, f := range l.List(f) {
 		n := neighbour{}
 		n.State = neigh.Permanent
-		l.mapping(f, "a neighbour, as {addr: 192.0.2.7, lladdr: 02:00:00:00:00:07}", []known{
-			{"addr", func(f field) { n.addr, _ = l.addr(f) }},
-			{"lladdr", func(f field) { m, _ := l.station(f); n.MAC = m }},
-			{"vlan", whole(l.reader, &n.vid, 1, maxVID)},
-			{"nud", func(f field) {
-				if i, ok := l.word(f, names...); ok {
+		l.Mapping(f, "a neighbour, as {addr: 192.0.2.7, lladdr: 02:00:00:00:00:07}", []known{
+			{Name: "addr", Read: func(f field) { n.addr, _ = l.Addr(f) }},
+			{Name: "lladdr", Read: func(f field) { m, _ := l.Station(f); n.MAC = m }},
+			{Name: "vlan", Read: form.Whole(l.Reader, &n.vid, 1, maxVID)},
+			{Name: "nud", Read: func(f field) {
+				if i, ok := l.Word(f, names...); ok {
 					n.State = nuds[i].nud
 				}
 			}},
-			{"router", l.on(&n.Router)},
+			{Name: "router", Read: l.On(&n.Router)},
 		})
 		if !n.addr.IsValid() || n.MAC == (bridge.MAC{}) {
 			l.need(f, "a neighbour needs its addr and its lladdr, as {addr: 192.0.2.7, lladdr: 02:00:00:00:00:07}")

@@ -7,10 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"ringside"
 	"ringside/bridge"
+	"ringside/internal/form"
 )
 
 // Schema is the first line of every lab.
@@ -24,7 +23,7 @@ type Lab struct {
 	Guest string
 
 	file string
-	used map[string]place // interfaces and bridges by name
+	used map[string]form.Place // interfaces and bridges by name
 }
 
 // Where is the place in the file, as FILE:LINE:COLUMN, that gives a name to an
@@ -34,7 +33,7 @@ func (l *Lab) Where(name string) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("%s:%d:%d", l.file, p.line, p.column)
+	return fmt.Sprintf("%s:%d:%d", l.file, p.Line, p.Column)
 }
 
 // Open reads the lab in a file.
@@ -51,40 +50,48 @@ func Open(name string) (*Lab, error) {
 // is wrong, a line each: file, line and column, key, what is wrong and what is
 // possible.
 func Load(from io.Reader, file string) (*Lab, error) {
-	text, err := io.ReadAll(io.LimitReader(from, maxBytes+1))
+	text, err := io.ReadAll(io.LimitReader(from, form.MaxBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("lab %s: %w", file, err)
 	}
-	r := &reader{file: file}
-	if len(text) > maxBytes {
-		r.fail(place{1, 1}, "larger than %d bytes, so this is no lab", maxBytes)
-		return nil, r.err()
+	r := &form.Reader{File: file, Noun: "lab", Schema: Schema}
+	lab := &Lab{}
+	if root := r.Document(text); root != nil && r.HasSchema(root) {
+		lab = Read(r, form.Field{Node: root})
 	}
-	l := &lab{reader: r, used: map[string]place{}}
-	if root := r.document(text); root != nil {
-		l.top(root)
-	}
-	if len(r.problems) == 0 {
-		l.refer()
-	}
-	if len(r.problems) == 0 {
-		l.build()
-	}
-	if err := r.err(); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	return &Lab{l.cfg, strings.Join(l.programs, ", "), file, l.used}, nil
+	return lab, nil
 }
+
+// Read reads what a lab says of one machine, where it is a value in a larger file.
+// Problems go to r; with any the Lab is of no use.
+func Read(r *form.Reader, f form.Field) *Lab {
+	before := len(r.Problems())
+	l := &lab{Reader: r, used: map[string]form.Place{}}
+	for _, step := range []func(){func() { l.top(f) }, l.refer, l.build} {
+		if len(r.Problems()) == before {
+			step()
+		}
+	}
+	return &Lab{l.cfg, strings.Join(l.programs, ", "), r.File, l.used}
+}
+
+type (
+	field = form.Field
+	known = form.Known
+)
 
 // A lab is what has been read so far, with the places that later errors name.
 type lab struct {
-	*reader
+	*form.Reader
 	cfg      ringside.Config
 	bridges  []*bridgeAt
 	links    []*linkAt
 	programs []string
 	cpus     []reference // that guests are to run on
-	used     map[string]place
+	used     map[string]form.Place
 }
 
 // A reference is a name that must be there, or a number.
@@ -114,68 +121,48 @@ type linkAt struct {
 	backup  *reference
 }
 
-// top reads the whole file.
-func (l *lab) top(root *yaml.Node) {
-	// Another schema may have other keys, so nothing else is looked at then.
-	if !l.schema(root) {
-		return
-	}
+// top reads the whole machine.
+func (l *lab) top(f field) {
 	var patches field
-	l.mapping(field{node: root}, "a list of keys", []known{
-		{"schema", func(field) {}},
-		{"cpus", whole(l.reader, &l.cfg.CPUs, 1, 1024)},
-		{"tap_queue", whole(l.reader, &l.cfg.TapQueue, 1, 1<<20)},
-		{"bridges", l.readBridges},
-		{"nics", l.readNICs},
-		{"vms", l.readVMs},
-		{"patches", func(f field) { patches = f }},
+	l.Mapping(f, "a list of keys", []known{
+		{Name: "schema", Read: func(field) {}},
+		{Name: "cpus", Read: form.Whole(l.Reader, &l.cfg.CPUs, 1, 1024)},
+		{Name: "tap_queue", Read: form.Whole(l.Reader, &l.cfg.TapQueue, 1, 1<<20)},
+		{Name: "bridges", Read: l.readBridges},
+		{Name: "nics", Read: l.readNICs},
+		{Name: "vms", Read: l.readVMs},
+		{Name: "patches", Read: func(f field) { patches = f }},
 	})
-	if patches.node != nil { // their defaults need the bridges
+	if patches.Node != nil { // their defaults need the bridges
 		l.readPatches(patches)
 	}
-}
-
-func (l *lab) schema(root *yaml.Node) bool {
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		k, v := root.Content[i], root.Content[i+1]
-		if k.Value != "schema" {
-			continue
-		}
-		if v.Kind != yaml.ScalarNode || v.Value != Schema {
-			l.fail(at(v), "schema: %s is not one this program reads: it reads %s", kind(v), Schema)
-			return false
-		}
-		return true
-	}
-	l.fail(at(root), "schema: missing: a lab begins with schema: %s", Schema)
-	return false
 }
 
 // take makes sure that no two interfaces have one name.
 func (l *lab) take(f field, name string) bool {
 	if name == ringside.NoBridge {
-		l.fail(f.key, "%s: the name %q stands for no bridge: choose another", f.path, name)
+		l.Fail(f.Key, "%s: the name %q stands for no bridge: choose another", f.Path, name)
 		return false
 	}
 	if p, ok := l.used[name]; ok {
-		l.fail(f.key, "%s: the name %s is taken on line %d: choose another", f.path, quote(name), p.line)
+		l.Fail(f.Key, "%s: the name %s is taken on line %d: choose another", f.Path, form.Quote(name), p.Line)
 		return false
 	}
-	l.used[name] = f.key
+	l.used[name] = f.Key
 	return true
 }
 
 // atMost is an error at the first of too many.
 func (l *lab) atMost(list []field, most int, what string) {
 	if len(list) > most {
-		l.fail(list[most].key, "%s: %d %s; up to %d are possible", list[most].path, len(list), what, most)
+		l.Fail(list[most].Key, "%s: %d %s; up to %d are possible", list[most].Path, len(list), what, most)
 	}
 }
 
 // named reads what names stand for.
 func (l *lab) named(list []field, read func(field)) {
 	for _, e := range list {
-		if l.isIfname(e, e.name) {
+		if l.IsIfname(e, e.Name) {
 			read(e)
 		}
 	}
@@ -183,25 +170,25 @@ func (l *lab) named(list []field, read func(field)) {
 
 // readNICs reads the adapters.
 func (l *lab) readNICs(f field) {
-	list := l.fields(f, "names of NICs, each with what it is")
+	list := l.Fields(f, "names of NICs, each with what it is")
 	l.cfg.NICs = make([]ringside.NIC, 0, len(list))
 	l.atMost(list, ringside.MaxNICs, "NICs")
 	l.named(list, func(f field) {
-		if l.take(f, f.name) {
-			l.cfg.NICs = append(l.cfg.NICs, ringside.NIC{Name: f.name})
+		if l.take(f, f.Name) {
+			l.cfg.NICs = append(l.cfg.NICs, ringside.NIC{Name: f.Name})
 			l.readNIC(f, &l.cfg.NICs[len(l.cfg.NICs)-1])
 		}
 	})
 }
 
 func (l *lab) readNIC(f field, n *ringside.NIC) {
-	link := &linkAt{field: f, name: f.name, port: &n.Port}
-	l.mapping(f, "what the NIC is, as {bridge: br0, queues: 4}", append(l.link(link, &n.Bridge, &n.MTU, &n.MirrorIn, &n.MirrorOut),
-		known{"link", func(f field) { l.wire(f, n) }},
-		known{"queues", whole(l.reader, &n.Queues, 1, 16)},
-		known{"ring", func(f field) { l.ring(f, &n.Ring) }},
-		known{"itr", func(f field) { l.itr(f, n) }},
-		known{"drop_en", l.on(&n.DropEn)},
+	link := &linkAt{field: f, name: f.Name, port: &n.Port}
+	l.Mapping(f, "what the NIC is, as {bridge: br0, queues: 4}", append(l.link(link, &n.Bridge, &n.MTU, &n.MirrorIn, &n.MirrorOut),
+		known{Name: "link", Read: func(f field) { l.wire(f, n) }},
+		known{Name: "queues", Read: form.Whole(l.Reader, &n.Queues, 1, 16)},
+		known{Name: "ring", Read: func(f field) { l.ring(f, &n.Ring) }},
+		known{Name: "itr", Read: func(f field) { l.itr(f, n) }},
+		known{Name: "drop_en", Read: l.On(&n.DropEn)},
 	))
 	l.links = append(l.links, link)
 }
@@ -210,56 +197,56 @@ func (l *lab) readNIC(f field, n *ringside.NIC) {
 func (l *lab) link(at *linkAt, bridge *string, mtu *int, in, out *string) []known {
 	mirror := func(to *string) func(field) {
 		return func(f field) {
-			if s, ok := l.ifname(f); ok {
+			if s, ok := l.Ifname(f); ok {
 				*to = s
 				at.mirrors = append(at.mirrors, reference{f, s})
 			}
 		}
 	}
 	return []known{
-		{"bridge", func(f field) {
-			if s, ok := l.ifname(f); ok {
+		{Name: "bridge", Read: func(f field) {
+			if s, ok := l.Ifname(f); ok {
 				*bridge, at.bridge, at.to = s, s, reference{f, s}
 			}
 		}},
-		{"mtu", whole(l.reader, mtu, 68, 65535)},
-		{"mirror_in", mirror(in)},
-		{"mirror_out", mirror(out)},
-		{"port", func(f field) { l.readPort(f, at) }},
+		{Name: "mtu", Read: form.Whole(l.Reader, mtu, 68, 65535)},
+		{Name: "mirror_in", Read: mirror(in)},
+		{Name: "mirror_out", Read: mirror(out)},
+		{Name: "port", Read: func(f field) { l.readPort(f, at) }},
 	}
 }
 
 // wire reads a link as --link does: its speed, and what happens to frames on it.
 func (l *lab) wire(f field, n *ringside.NIC) {
-	s, ok := l.text(f)
+	s, ok := l.Text(f)
 	if !ok {
 		return
 	}
 	bps, spec, err := ringside.ParseLink(s)
 	if err != nil {
-		l.wrong(f, "%v", err)
+		l.Wrong(f, "%v", err)
 		return
 	}
 	n.LinkBPS, n.Link = bps, spec
 }
 
 func (l *lab) ring(f field, into *int) {
-	n, ok := l.number(f, 8, 4096)
+	n, ok := l.Number(f, 8, 4096)
 	if ok && n%8 != 0 {
-		l.wrong(f, "%d: give a multiple of 8", n)
+		l.Wrong(f, "%d: give a multiple of 8", n)
 		return
 	}
 	*into = int(n)
 }
 
 func (l *lab) itr(f field, n *ringside.NIC) {
-	if s, _ := l.text(f); s == "off" {
+	if s, _ := l.Text(f); s == "off" {
 		n.ITR = ringside.NoITR
 		return
 	}
-	t, ok := l.span(f, ITRUnit, 8191*ITRUnit)
+	t, ok := l.Span(f, ITRUnit, 8191*ITRUnit)
 	if ok && t%ITRUnit != 0 {
-		l.wrong(f, "%s: give whole microseconds, or off", short(t))
+		l.Wrong(f, "%s: give whole microseconds, or off", form.Short(t))
 		return
 	}
 	n.ITR = t
@@ -267,10 +254,10 @@ func (l *lab) itr(f field, n *ringside.NIC) {
 
 // readVMs reads the guests.
 func (l *lab) readVMs(f field) {
-	list := l.fields(f, "names of guests, each with what it is")
+	list := l.Fields(f, "names of guests, each with what it is")
 	l.cfg.VMs = make([]ringside.VM, 0, len(list))
 	l.named(list, func(f field) {
-		l.cfg.VMs = append(l.cfg.VMs, ringside.VM{Name: f.name})
+		l.cfg.VMs = append(l.cfg.VMs, ringside.VM{Name: f.Name})
 		l.readVM(f, len(l.cfg.VMs)-1)
 	})
 }
@@ -280,20 +267,20 @@ func (l *lab) readVM(f field, i int) {
 	link := &linkAt{field: f, name: fmt.Sprintf("tap%d", i), port: &v.Port}
 	name, program := f, "sink"
 	v.Program, _ = Program(program)
-	l.mapping(f, "what the guest is, as {program: echo, addr: 192.0.2.7}", append(l.link(link, &v.Bridge, &v.MTU, &v.MirrorIn, &v.MirrorOut),
-		known{"program", func(f field) { l.program(f, v, &program) }},
-		known{"mac", l.stationInto((*bridge.MAC)(&v.MAC))},
-		known{"addr", func(f field) { v.Addr, _ = l.addr(f) }},
-		known{"batch", whole(l.reader, &v.Batch, 1, 1024)},
-		known{"cpu", func(f field) { l.cpu(f, v) }},
-		known{"tap", func(f field) {
-			if s, ok := l.ifname(f); ok {
+	l.Mapping(f, "what the guest is, as {program: echo, addr: 192.0.2.7}", append(l.link(link, &v.Bridge, &v.MTU, &v.MirrorIn, &v.MirrorOut),
+		known{Name: "program", Read: func(f field) { l.program(f, v, &program) }},
+		known{Name: "mac", Read: l.StationInto((*bridge.MAC)(&v.MAC))},
+		known{Name: "addr", Read: func(f field) { v.Addr, _ = l.Addr(f) }},
+		known{Name: "batch", Read: form.Whole(l.Reader, &v.Batch, 1, 1024)},
+		known{Name: "cpu", Read: func(f field) { l.cpu(f, v) }},
+		known{Name: "tap", Read: func(f field) {
+			if s, ok := l.Ifname(f); ok {
 				name, link.name = f, s
 			}
 		}},
-		known{"known", func(f field) {
-			for _, e := range l.list(f) {
-				if m, ok := l.station(e); ok {
+		known{Name: "known", Read: func(f field) {
+			for _, e := range l.List(f) {
+				if m, ok := l.Station(e); ok {
 					v.Known = append(v.Known, m)
 				}
 			}
@@ -309,20 +296,20 @@ func (l *lab) readVM(f field, i int) {
 }
 
 func (l *lab) program(f field, v *ringside.VM, name *string) {
-	s, ok := l.text(f)
+	s, ok := l.Text(f)
 	if !ok {
 		return
 	}
 	p, err := Program(s)
 	if err != nil {
-		l.wrong(f, "%s: %v", quote(s), err)
+		l.Wrong(f, "%s: %v", form.Quote(s), err)
 		return
 	}
 	v.Program, *name = p, s
 }
 
 func (l *lab) cpu(f field, v *ringside.VM) {
-	if n, ok := l.number(f, 0, 1023); ok {
+	if n, ok := l.Number(f, 0, 1023); ok {
 		cpu := int(n)
 		v.CPU = &cpu
 		l.cpus = append(l.cpus, reference{field: f})
@@ -331,7 +318,7 @@ func (l *lab) cpu(f field, v *ringside.VM) {
 
 // readPatches reads the cables between bridges.
 func (l *lab) readPatches(f field) {
-	list := l.list(f)
+	list := l.List(f)
 	l.cfg.Patches = make([]ringside.Patch, len(list))
 	for i, f := range list {
 		p := &l.cfg.Patches[i]
@@ -339,9 +326,9 @@ func (l *lab) readPatches(f field) {
 		end := func(k int, e *ringside.PatchEnd) func(field) {
 			return func(f field) { given[k] = true; l.readEnd(f, e) }
 		}
-		l.mapping(f, "two ends, as {a: {name: p0, bridge: br0}, b: {name: p1, bridge: br1}}", []known{{"a", end(0, &p.A)}, {"b", end(1, &p.B)}})
+		l.Mapping(f, "two ends, as {a: {name: p0, bridge: br0}, b: {name: p1, bridge: br1}}", []known{{Name: "a", Read: end(0, &p.A)}, {Name: "b", Read: end(1, &p.B)}})
 		if given != [2]bool{true, true} {
-			l.wrong(f, "a patch has two ends, a and b, each with its name and bridge")
+			l.Wrong(f, "a patch has two ends, a and b, each with its name and bridge")
 		}
 	}
 }
@@ -349,18 +336,18 @@ func (l *lab) readPatches(f field) {
 func (l *lab) readEnd(f field, e *ringside.PatchEnd) {
 	link := &linkAt{field: f, port: &e.Port}
 	name := f
-	l.mapping(f, "an end of the patch, as {name: p0, bridge: br0}", append(l.link(link, &e.Bridge, &e.MTU, &e.MirrorIn, &e.MirrorOut),
-		known{"name", func(f field) {
-			if s, ok := l.ifname(f); ok {
+	l.Mapping(f, "an end of the patch, as {name: p0, bridge: br0}", append(l.link(link, &e.Bridge, &e.MTU, &e.MirrorIn, &e.MirrorOut),
+		known{Name: "name", Read: func(f field) {
+			if s, ok := l.Ifname(f); ok {
 				name, e.Name, link.name = f, s, s
 			}
 		}},
 	))
 	switch {
 	case e.Name == "":
-		l.wrong(f, "the end of a patch needs a name, as {name: p0, bridge: br0}")
+		l.Wrong(f, "the end of a patch needs a name, as {name: p0, bridge: br0}")
 	case e.Bridge == "":
-		l.wrong(f, "the end of a patch needs a bridge, as {name: p0, bridge: br0}")
+		l.Wrong(f, "the end of a patch needs a bridge, as {name: p0, bridge: br0}")
 	case l.take(name, e.Name):
 		l.links = append(l.links, link)
 	}

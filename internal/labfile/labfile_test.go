@@ -15,6 +15,7 @@ import (
 	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
 	"ringside/bridge/stp"
+	"ringside/internal/form"
 	"ringside/sim"
 )
 
@@ -300,7 +301,7 @@ func TestAllMistakesAreToldInTheOrderOfTheFile(t *testing.T) {
 	assert.Equal(t, []string{"2", "3", "4"}, lines(err))
 	_, err = Load(strings.NewReader(head+"vms:\n"+strings.Repeat("  - 1\n", 1)+"nics:\n"+many(40)), "lab.yaml")
 	require.Error(t, err)
-	assert.Len(t, lines(err), maxErrors+1)
+	assert.Len(t, lines(err), form.MaxErrors+1)
 	assert.Contains(t, err.Error(), "and 29 more from here on")
 }
 
@@ -340,7 +341,7 @@ func lines(err error) (list []string) {
 }
 
 func TestATooLargeFileIsRefused(t *testing.T) {
-	_, err := Load(strings.NewReader(head+strings.Repeat("#", maxBytes)), "lab.yaml")
+	_, err := Load(strings.NewReader(head+strings.Repeat("#", form.MaxBytes)), "lab.yaml")
 	assert.ErrorContains(t, err, "lab.yaml:1:1: larger than 1048576 bytes")
 }
 

@@ -10,41 +10,42 @@ import (
 
 	"ringside/bridge"
 	"ringside/bridge/stp"
+	"ringside/internal/form"
 )
 
 // readPort reads a port's flags, as bridge(8) names them.
 func (l *lab) readPort(f field, link *linkAt) {
 	p := link.port
-	l.mapping(f, "a port's flags, as {learning: off}", []known{
-		{"learning", l.off(&p.NoLearning)},
-		{"flood", l.off(&p.NoFlood)},
-		{"mcast_flood", l.off(&p.NoMcastFlood)},
-		{"bcast_flood", l.off(&p.NoBcastFlood)},
-		{"hairpin", l.on(&p.Hairpin)},
-		{"isolated", l.on(&p.Isolated)},
-		{"locked", l.on(&p.Locked)},
-		{"mab", l.on(&p.MAB)},
-		{"guard", l.on(&p.Guard)},
-		{"root_block", l.on(&p.RootBlock)},
-		{"fastleave", l.on(&p.FastLeave)},
-		{"mcast_to_unicast", l.on(&p.McastToUnicast)},
-		{"mcast_router", func(f field) { l.router(f, &p.McastRouter, 3) }},
-		{"mcast_max_groups", whole(l.reader, &p.McastMaxGroups, 0, 1<<20)},
-		{"neigh_suppress", l.on(&p.NeighSuppress)},
-		{"neigh_vlan_suppress", l.on(&p.NeighVLANSuppress)},
-		{"backup_port", func(f field) {
-			if s, ok := l.ifname(f); ok {
+	l.Mapping(f, "a port's flags, as {learning: off}", []known{
+		{Name: "learning", Read: l.Off(&p.NoLearning)},
+		{Name: "flood", Read: l.Off(&p.NoFlood)},
+		{Name: "mcast_flood", Read: l.Off(&p.NoMcastFlood)},
+		{Name: "bcast_flood", Read: l.Off(&p.NoBcastFlood)},
+		{Name: "hairpin", Read: l.On(&p.Hairpin)},
+		{Name: "isolated", Read: l.On(&p.Isolated)},
+		{Name: "locked", Read: l.On(&p.Locked)},
+		{Name: "mab", Read: l.On(&p.MAB)},
+		{Name: "guard", Read: l.On(&p.Guard)},
+		{Name: "root_block", Read: l.On(&p.RootBlock)},
+		{Name: "fastleave", Read: l.On(&p.FastLeave)},
+		{Name: "mcast_to_unicast", Read: l.On(&p.McastToUnicast)},
+		{Name: "mcast_router", Read: func(f field) { l.router(f, &p.McastRouter, 3) }},
+		{Name: "mcast_max_groups", Read: form.Whole(l.Reader, &p.McastMaxGroups, 0, 1<<20)},
+		{Name: "neigh_suppress", Read: l.On(&p.NeighSuppress)},
+		{Name: "neigh_vlan_suppress", Read: l.On(&p.NeighVLANSuppress)},
+		{Name: "backup_port", Read: func(f field) {
+			if s, ok := l.Ifname(f); ok {
 				p.BackupPort = s
 				link.backup = &reference{f, s}
 			}
 		}},
-		{"group_fwd_mask", whole(l.reader, &p.GroupFwdMask, 0, 0xffff)},
-		{"state", func(f field) { l.state(f, &p.State) }},
-		{"cost", whole(l.reader, &p.Cost, 1, 65535)},
-		{"priority", l.orZero(&p.Priority, bridge.ZeroPriority, 63)},
-		{"vlan", func(f field) { p.VLANs = l.vlans(f, true) }},
-		{"default_pvid", l.off(&p.NoPVID)},
-		{"carrier", l.off(&p.LinkDown)},
+		{Name: "group_fwd_mask", Read: form.Whole(l.Reader, &p.GroupFwdMask, 0, 0xffff)},
+		{Name: "state", Read: func(f field) { l.state(f, &p.State) }},
+		{Name: "cost", Read: form.Whole(l.Reader, &p.Cost, 1, 65535)},
+		{Name: "priority", Read: l.orZero(&p.Priority, bridge.ZeroPriority, 63)},
+		{Name: "vlan", Read: func(f field) { p.VLANs = l.vlans(f, true) }},
+		{Name: "default_pvid", Read: l.Off(&p.NoPVID)},
+		{Name: "carrier", Read: l.Off(&p.LinkDown)},
 	})
 }
 
@@ -54,15 +55,15 @@ var states = []string{"listening", "learning", "forwarding", "blocking"}
 
 // state reads a state by name, or by its number as bridge(8) allows.
 func (l *lab) state(f field, into *stp.State) {
-	s, ok := l.text(f)
+	s, ok := l.Text(f)
 	switch n, err := strconv.Atoi(s); {
 	case !ok:
 	case s == "disabled" || err == nil && n == int(stp.Disabled):
-		l.wrong(f, "a port that is to be disabled has no carrier: write carrier: off")
+		l.Wrong(f, "a port that is to be disabled has no carrier: write carrier: off")
 	case err == nil && n > 0 && n <= len(states):
 		*into = stp.State(n)
 	default:
-		if i, ok := l.word(f, states...); ok {
+		if i, ok := l.Word(f, states...); ok {
 			*into = stp.State(i + 1)
 		}
 	}
@@ -75,17 +76,17 @@ const maxVID = 4094
 // behind them; or mappings. Those of a port have a state, and neigh_suppress.
 func (l *lab) vlans(f field, port bool) (list []bridge.VLAN) {
 	var pvid *field
-	for _, e := range l.list(f) {
+	for _, e := range l.List(f) {
 		v, ok := l.vlan(e, port)
 		if !ok {
 			continue
 		}
 		if i := slices.IndexFunc(list, func(o bridge.VLAN) bool { return v.VID <= last(o) && last(v) >= o.VID }); i >= 0 {
-			l.wrong(e, "VLAN %s is there twice: it is in %s", span(v), span(list[i]))
+			l.Wrong(e, "VLAN %s is there twice: it is in %s", span(v), span(list[i]))
 			continue
 		}
 		if v.PVID && pvid != nil {
-			l.wrong(e, "a second PVID: a port has one, and it is %s", pvid.path)
+			l.Wrong(e, "a second PVID: a port has one, and it is %s", pvid.Path)
 			continue
 		}
 		if v.PVID {
@@ -106,29 +107,29 @@ func span(v bridge.VLAN) string {
 }
 
 func (l *lab) vlan(f field, port bool) (v bridge.VLAN, ok bool) {
-	if f.node.Kind == yaml.MappingNode {
+	if f.Node.Kind == yaml.MappingNode {
 		given := false
 		keys := []known{
-			{"vid", func(f field) { given = true; ok = l.vids(f, &v) }},
-			{"pvid", l.on(&v.PVID)},
-			{"untagged", l.on(&v.Untagged)},
+			{Name: "vid", Read: func(f field) { given = true; ok = l.vids(f, &v) }},
+			{Name: "pvid", Read: l.On(&v.PVID)},
+			{Name: "untagged", Read: l.On(&v.Untagged)},
 		}
 		if port {
-			keys = append(keys, known{"neigh_suppress", l.on(&v.NeighSuppress)}, known{"state", func(f field) {
-				if i, ok := l.word(f, states...); ok {
+			keys = append(keys, known{Name: "neigh_suppress", Read: l.On(&v.NeighSuppress)}, known{Name: "state", Read: func(f field) {
+				if i, ok := l.Word(f, states...); ok {
 					v.State = stp.State(i + 1)
 				}
 			}})
 		}
-		l.mapping(f, "a VLAN", keys)
+		l.Mapping(f, "a VLAN", keys)
 		if !given {
-			l.wrong(f, "which VLAN? Give its vid, as {vid: 10, pvid: on, untagged: on}")
+			l.Wrong(f, "which VLAN? Give its vid, as {vid: 10, pvid: on, untagged: on}")
 		}
 	} else {
 		ok = l.vids(f, &v)
 	}
 	if ok && v.PVID && v.End != 0 {
-		l.wrong(f, "a range cannot be a PVID: frames without a tag belong to one VLAN")
+		l.Wrong(f, "a range cannot be a PVID: frames without a tag belong to one VLAN")
 		ok = false
 	}
 	return v, ok
@@ -136,7 +137,7 @@ func (l *lab) vlan(f field, port bool) (v bridge.VLAN, ok bool) {
 
 // vids reads "10", "20-30" or "10 pvid untagged".
 func (l *lab) vids(f field, v *bridge.VLAN) bool {
-	s, ok := l.text(f)
+	s, ok := l.Text(f)
 	if !ok {
 		return false
 	}
@@ -151,7 +152,7 @@ func (l *lab) vids(f field, v *bridge.VLAN) bool {
 		hi, okHi = vid(to)
 	}
 	if !okLo || !okHi || isRange && hi <= lo {
-		l.wrong(f, "%s is not a VLAN from 1 to %d, as 10, or a range of them, as \"20-30\"", quote(words[0]), maxVID)
+		l.Wrong(f, "%s is not a VLAN from 1 to %d, as 10, or a range of them, as \"20-30\"", form.Quote(words[0]), maxVID)
 		return false
 	}
 	if v.VID = lo; isRange {
@@ -164,7 +165,7 @@ func (l *lab) vids(f field, v *bridge.VLAN) bool {
 		case "untagged":
 			v.Untagged = true
 		default:
-			l.wrong(f, "%s behind a VLAN: the words are pvid and untagged, as \"10 pvid untagged\"", quote(w))
+			l.Wrong(f, "%s behind a VLAN: the words are pvid and untagged, as \"10 pvid untagged\"", form.Quote(w))
 			return false
 		}
 	}
