@@ -28,6 +28,7 @@ type Config struct {
 	CPUs     int        // 0 means 1
 	Host     HostStack  // at Bridge
 	TapQueue int        // frames a tap's ring holds; 0 means 1000, Linux's tx_queue_len
+	FirstID  uint64     // of frames that begin here; 0 means trace.FirstOwnID
 }
 
 // A Flow counts frames by what became of them. Dropped frames are in
@@ -88,7 +89,10 @@ func Boot(cfg Config) (*Kernel, error) {
 	}
 	k := &Kernel{
 		eng: cfg.Engine, mem: cfg.Memory, book: cfg.Book, hash: cfg.Hash, drops: cfg.Drops, sink: cfg.Sink,
-		named: map[string]bool{}, taps: map[string]*tap{}, tapQueue: cfg.TapQueue, ids: trace.FirstOwnID,
+		named: map[string]bool{}, taps: map[string]*tap{}, tapQueue: cfg.TapQueue, ids: cfg.FirstID,
+	}
+	if k.ids == 0 {
+		k.ids = trace.FirstOwnID
 	}
 	if k.tapQueue == 0 {
 		k.tapQueue = tapQueue

@@ -44,6 +44,12 @@ func (t *Timer) Name() string { return t.name }
 // which they were armed. It has no goroutines, no locks and no wall clock.
 // The zero value is not ready; see NewEngine.
 type Engine struct {
+	*core
+	under string // what the names of timers and of chance begin with
+}
+
+// A core is what an engine and all that Under made of it share.
+type core struct {
 	now    Time
 	seq    uint64
 	heap   []*Timer // 4-ary heap ordered by (at, seq)
@@ -57,16 +63,21 @@ type Engine struct {
 }
 
 // NewEngine returns an engine at time 0 whose randomness derives from seed.
-func NewEngine(seed uint64) *Engine { return &Engine{seed: seed} }
+func NewEngine(seed uint64) *Engine { return &Engine{core: &core{seed: seed}} }
+
+// Under is the same engine for a part of what runs on it, one host of several for
+// instance: the names that it gives to timers and to randomness begin with prefix.
+// So parts that are built alike have names and chance of their own.
+func (e *Engine) Under(prefix string) *Engine { return &Engine{e.core, e.under + prefix} }
 
 // Now is the time of the event that is running, or of the last one.
-func (e *Engine) Now() Time { return e.now }
+func (e *core) Now() Time { return e.now }
 
 // Fired counts the events so far.
-func (e *Engine) Fired() uint64 { return e.fired }
+func (e *core) Fired() uint64 { return e.fired }
 
 // Next is the time of the earliest armed timer, Never if there is none.
-func (e *Engine) Next() Time {
+func (e *core) Next() Time {
 	if len(e.heap) == 0 {
 		return Never
 	}
@@ -75,11 +86,12 @@ func (e *Engine) Next() Time {
 
 // OnFire has f called before every event with its time, its sequence number and
 // the number of its timer; see TimerName. The trace hash lives there.
-func (e *Engine) OnFire(f func(at Time, seq uint64, id uint32)) { e.onFire = f }
+func (e *core) OnFire(f func(at Time, seq uint64, id uint32)) { e.onFire = f }
 
 // NewTimer makes a timer, not yet armed. Name tells it apart in traces.
 func (e *Engine) NewTimer(name string, h Handler) *Timer {
 	e.ids++
+	name = e.under + name
 	e.names = append(e.names, name)
 	return &Timer{h: h, id: e.ids, name: name}
 }
@@ -93,7 +105,7 @@ func (e *Engine) NewBackgroundTimer(name string, h Handler) *Timer {
 }
 
 // TimerName is the name of the timer with the number id, as OnFire gives it.
-func (e *Engine) TimerName(id uint32) string {
+func (e *core) TimerName(id uint32) string {
 	if id == 0 || int(id) > len(e.names) {
 		return fmt.Sprintf("timer %d", id)
 	}
@@ -102,7 +114,7 @@ func (e *Engine) TimerName(id uint32) string {
 
 // Arm lets t fire at the time at, or moves it there if it was armed already. A
 // time that has passed means now: the clock never runs backwards. Never disarms.
-func (e *Engine) Arm(t *Timer, at Time) {
+func (e *core) Arm(t *Timer, at Time) {
 	if at == Never {
 		e.Disarm(t)
 		return
@@ -128,7 +140,7 @@ func (e *Engine) Arm(t *Timer, at Time) {
 }
 
 // Disarm takes t off the queue; a timer that is not armed stays so.
-func (e *Engine) Disarm(t *Timer) {
+func (e *core) Disarm(t *Timer) {
 	if t.pos == 0 {
 		return
 	}
@@ -152,17 +164,17 @@ func (e *Engine) Disarm(t *Timer) {
 
 // Fail stops the run: Step returns false from here on and Run returns err. The
 // first failure is kept. Oracles report through it.
-func (e *Engine) Fail(err error) {
+func (e *core) Fail(err error) {
 	if e.err == nil {
 		e.err = err
 	}
 }
 
 // Err is the failure that stopped the run, nil if none did.
-func (e *Engine) Err() error { return e.err }
+func (e *core) Err() error { return e.err }
 
 // Step runs the earliest event and says whether there was one.
-func (e *Engine) Step() bool {
+func (e *core) Step() bool {
 	if len(e.heap) == 0 || e.err != nil {
 		return false
 	}
@@ -179,7 +191,7 @@ func (e *Engine) Step() bool {
 
 // RunToIdle runs events until none is armed but in the background. It returns
 // the failure, if any.
-func (e *Engine) RunToIdle() error {
+func (e *core) RunToIdle() error {
 	for e.fore > 0 && e.Step() {
 	}
 	return e.err
@@ -187,7 +199,7 @@ func (e *Engine) RunToIdle() error {
 
 // RunUntil runs every event of a time up to and including end, then sets the
 // clock to end, unless that is Never. It returns the failure, if any.
-func (e *Engine) RunUntil(end Time) error {
+func (e *core) RunUntil(end Time) error {
 	for e.Next() <= end && e.Step() {
 	}
 	if e.err == nil && e.now < end && end != Never {
@@ -201,7 +213,7 @@ func before(a, b *Timer) bool {
 }
 
 // up moves t from position i towards the root until its parent is earlier.
-func (e *Engine) up(i int, t *Timer) {
+func (e *core) up(i int, t *Timer) {
 	for i > 0 {
 		parent := (i - 1) / 4
 		p := e.heap[parent]
@@ -217,7 +229,7 @@ func (e *Engine) up(i int, t *Timer) {
 }
 
 // down moves t from position i towards the leaves until its children are later.
-func (e *Engine) down(i int, t *Timer) {
+func (e *core) down(i int, t *Timer) {
 	for {
 		first := 4*i + 1
 		if first >= len(e.heap) {

@@ -18,6 +18,6 @@ func (e *Engine) Source(name string) *rand.ChaCha8 {
 	var seed [8]byte
 	binary.LittleEndian.PutUint64(seed[:], e.seed)
 	h.Write(seed[:])
-	h.Write([]byte(name))
+	h.Write([]byte(e.under + name))
 	return rand.NewChaCha8([32]byte(h.Sum(nil)))
 }

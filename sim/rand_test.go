@@ -54,3 +54,23 @@ func TestSourceIsRandsOwn(t *testing.T) {
 func TestStreamIsFixedForever(t *testing.T) {
 	require.Equal(t, uint64(0x1fd0bce210843da5), NewEngine(1).Rand("nic").Uint64())
 }
+
+// Two hosts that are built alike have chance and timers of their own on one clock.
+func TestUnderIsTheSameEngineByOtherNames(t *testing.T) {
+	e := NewEngine(1)
+	a, b := e.Under("a/"), e.Under("b/")
+	require.Equal(t, e.Rand("a/nic").Uint64(), a.Rand("nic").Uint64())
+	require.NotEqual(t, a.Rand("nic").Uint64(), b.Rand("nic").Uint64())
+	require.Equal(t, e.Rand("a/x/nic").Uint64(), a.Under("x/").Rand("nic").Uint64())
+
+	var order []string
+	note := func(what string) Handler { return HandlerFunc(func(Time) { order = append(order, what) }) }
+	ta, tb := a.NewTimer("nic", note("a")), b.NewTimer("nic", note("b"))
+	require.Equal(t, "a/nic", ta.Name())
+	require.Equal(t, "b/nic", e.TimerName(2))
+	b.Arm(tb, 10)
+	a.Arm(ta, 5)
+	require.NoError(t, e.RunToIdle())
+	require.Equal(t, []string{"a", "b"}, order)
+	require.Equal(t, Time(10), a.Now())
+}

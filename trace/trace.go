@@ -100,3 +100,7 @@ type Sink interface {
 // FirstOwnID is the first id of frames that begin inside the machine. Frames
 // from the wire have smaller ones, given by whoever feeds the wire.
 const FirstOwnID = 1 << 40
+
+// OwnID is the first id of frames that begin in host i of several, which are as
+// many as fit before those of the next. OwnID(0) is FirstOwnID.
+func OwnID(i int) uint64 { return FirstOwnID + uint64(i)<<44 }
