@@ -3,7 +3,8 @@
 // frames that overtake others, a slow line and its queue. The words and their
 // meaning are those of Linux's tc-netem(8).
 //
-// A Link is a nic.Wire around a nic.Wire, so links can be stacked. What it does
+// A Cable is between two NICs: what one sends the other receives. A Link is a nic.Wire
+// around a nic.Wire, a cable's end for instance, so links can be stacked. What it does
 // each way is a Spec, which Parse reads from text:
 //
 //	delay 10ms 2ms loss 1%
@@ -37,5 +38,6 @@
 // A Link keeps the contract of nic.Wire on both of its sides. It never writes to
 // bytes that it was given: a frame that is corrupted or held back is copied to a
 // buffer of the link, which is used again when the frame is gone. Without those two
-// effects no byte is copied. Once its buffers have grown, a Link allocates nothing.
+// effects no byte is copied. A Cable copies every frame once. When their buffers have
+// grown, neither allocates anything.
 package wire
