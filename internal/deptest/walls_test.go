@@ -46,9 +46,10 @@ var walls = []wall{
 	{"bridge/reference", "ours", "bridge bridge/snoop bridge/stp cost sim", "an oracle shares the words of questions and answers with what it checks, and nothing else"},
 	{"ours", "bridge/reference", "", "the reference is for tests"},
 	{"vxlan", "ours", "cost sim", "a tunnel's end knows frames, addresses and times: it has no socket, and who sends what it says is the kernel's"},
+	{"virtio", "ours", "mem offload sim", "a ring is guest memory and what two sides agree on: it knows neither what a device does with a chain nor what that costs"},
 	{"syscall", "ours", "cost mem sim", "the border moves bytes between two memories: what lies behind a descriptor is the kernel's, and it calls it through an interface of its own"},
 
-	{"kernel", "ours", "bridge cost internal/histogram mem nic offload sim syscall trace vxlan", "the kernel drives the device and the bridge"},
+	{"kernel", "ours", "bridge cost internal/histogram mem nic offload sim syscall trace virtio vxlan", "the kernel drives the device and the bridge"},
 	{"kernel", "vm", "", "the kernel starts processes and knows no guest: what it knew of one would be a way round the border"},
 	{"vm", "ours", "mem syscall", "a guest reaches the host through system calls alone; mem is there because its private memory is one"},
 	{"vm", "kernel nic bridge cost sim trace", "", "a guest cannot name a ring, a bridge or a price, and so cannot touch one; a path that bypasses the kernel shows as a hole in this wall"},
@@ -83,7 +84,7 @@ var walls = []wall{
 }
 
 // core are the packages in which a run happens.
-const core = "sim cost mem offload trace nic wire bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall kernel vm"
+const core = "sim cost mem offload virtio trace nic wire bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall kernel vm"
 
 // exceptions are single files that may do what a wall forbids, and why. The
 // table may not hold one that is not needed.
