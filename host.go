@@ -78,6 +78,8 @@ type Host struct {
 	Bridges []*bridge.Bridge
 
 	cfg     Config
+	name    string // in a lab; else ""
+	number  int    // likewise
 	book    *cost.Book
 	drops   cost.Drops
 	devices []*cost.Account // of the NICs
@@ -93,19 +95,23 @@ type guest struct {
 // New builds a machine and starts its guests: they run as soon as time does.
 // Close it when it is done with.
 func New(cfg Config) (*Host, error) {
-	if err := cfg.defaults(); err != nil {
+	h, err := newHost(cfg, &Host{Engine: sim.NewEngine(cfg.Seed), Hash: &trace.Hash{}})
+	if err != nil {
 		return nil, fmt.Errorf("ringside: %w", err)
 	}
-	h := &Host{
-		cfg: cfg, book: cfg.Book,
-		Engine: sim.NewEngine(cfg.Seed), Memory: mem.New(cfg.RAM), Hash: &trace.Hash{},
+	h.Hash.Events(h.Engine)
+	return h, nil
+}
+
+// newHost makes of h, which has an engine and a hash, the machine that cfg says.
+func newHost(cfg Config, h *Host) (*Host, error) {
+	if err := cfg.defaults(); err != nil {
+		return nil, err
 	}
-	h.Engine.OnFire(func(at sim.Time, seq uint64, id uint32) {
-		h.Hash.Add(trace.Record{At: at, Kind: trace.Event, Who: id, A: seq})
-	})
+	h.cfg, h.book, h.Memory = cfg, cfg.Book, mem.New(cfg.RAM)
 	if err := h.build(); err != nil {
 		h.Close()
-		return nil, fmt.Errorf("ringside: %w", err)
+		return nil, err
 	}
 	return h, nil
 }
@@ -249,6 +255,7 @@ func (h *Host) addBridge(i int) error {
 	h.Kernel, err = kernel.Boot(kernel.Config{
 		Engine: h.Engine, Memory: h.Memory, Book: h.book, Hash: h.Hash, Drops: &h.drops, Bridge: br,
 		Sink: c.Sink, CPUs: c.CPUs, Host: b.Host, TapQueue: c.TapQueue,
+		FirstID: trace.OwnID(h.number),
 	})
 	return err
 }
@@ -382,6 +389,11 @@ func (h *Host) Run() error {
 	if err := h.Engine.RunToIdle(); err != nil {
 		return err
 	}
+	return h.checkRest()
+}
+
+// checkRest asks the oracles of a machine at rest.
+func (h *Host) checkRest() error {
 	if err := h.Kernel.CheckRest(); err != nil {
 		return err
 	}

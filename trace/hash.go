@@ -54,6 +54,13 @@ type Hash struct {
 // Keep has f called with every record from now on, to find where two runs part.
 func (h *Hash) Keep(f func(Record)) { h.record = f }
 
+// Events adds every event of e from now on. It takes the engine's OnFire.
+func (h *Hash) Events(e *sim.Engine) {
+	e.OnFire(func(at sim.Time, seq uint64, id uint32) {
+		h.Add(Record{At: at, Kind: Event, Who: id, A: seq})
+	})
+}
+
 // Constants without a pattern: the first 64 bits of the fractional parts of the
 // square roots of 2, 3, 5 and 7, made odd.
 const (

@@ -90,6 +90,9 @@ func NewCable(c CableConfig) (*Cable, error) {
 // End is the wire of the NIC at end i, 0 or 1.
 func (c *Cable) End(i int) *CableEnd { return &c.ends[i] }
 
+// Metres is how long it is.
+func (c *Cable) Metres() int { return int(c.delay / perMetre) }
+
 // Up says whether the cable is plugged in, as it is from the start.
 func (c *Cable) Up() bool { return !c.down }
 
