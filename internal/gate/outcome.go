@@ -24,6 +24,8 @@ import (
 type Scenario struct {
 	Name    string
 	Machine func() ringside.Config
+	Lab     func() ringside.LabConfig              // instead of Machine, of several of them
+	Faults  func(*ringside.Lab)                    // before time begins, of a Lab; may be nil
 	Replay  *ringside.Replay                       // the captures that are played; nil plays the machine's own wire
 	Start   func(*ringside.Host, *ringside.Config) // before time begins; may be nil
 	Until   sim.Time                               // of a run without a Replay: when it ends; 0 is at rest
@@ -53,38 +55,108 @@ type Outcome struct {
 // every frame followed, which must not change anything else.
 func Run(s Scenario, label string, watched bool) *Outcome {
 	o := &Outcome{Label: label, Scenario: s.Name}
-	cfg := s.Machine()
-	digest := sha256.New()
-	var sink *watcher
-	if watched {
-		sink = &watcher{staged.New(digest, staged.Options{Application: "gate", LinkBPS: cfg.LinkBPS}), sha256.New()}
-		cfg.Sink = sink
+	if s.Lab != nil {
+		s.runLab(o, watched)
+		return o
 	}
+	cfg := s.Machine()
+	w := newWatcher(watched, cfg.LinkBPS)
+	cfg.Sink = w.sink()
 	rep, h, err := s.play(cfg, o)
 	if h != nil {
 		o.Hash = h.Hash.String()
 		o.name(h.Engine)
-	}
-	if sink != nil && h != nil {
-		if err := sink.Finish(h.Engine.Now()); err != nil {
-			o.Err = err.Error()
-		}
-		o.Captures, o.Sights = fmt.Sprintf("sha256:%x", digest.Sum(nil)), sink.Packets()
-		o.Journeys = fmt.Sprintf("sha256:%x", sink.steps.Sum(nil))
+		w.finish(h.Engine, o)
 	}
 	if err != nil {
 		o.Err = err.Error()
 		return o
 	}
-	o.Report, o.Bill, o.Dropped = indented(rep), counts(rep.Bill), rep.Conservation.Dropped
-	o.InFlight = rep.Conservation.InFlight
+	o.Report, o.Bill = indented(rep), counts(rep.Bill)
+	o.conserved(rep)
 	return o
+}
+
+// runLab is Run of several machines.
+func (s *Scenario) runLab(o *Outcome, watched bool) {
+	cfg := s.Lab()
+	w := newWatcher(watched, 0)
+	cfg.Sink = w.sink()
+	l, err := ringside.NewLab(cfg)
+	if err != nil {
+		o.Err = err.Error()
+		return
+	}
+	defer l.Close()
+	o.keep(l.Hash, l.Engine)
+	if s.Faults != nil {
+		s.Faults(l)
+	}
+	if s.Until > 0 {
+		err = l.RunUntil(s.Until)
+	} else {
+		err = l.Run()
+	}
+	o.Hash = l.Hash.String()
+	o.name(l.Engine)
+	w.finish(l.Engine, o)
+	if err != nil {
+		o.Err = err.Error()
+		return
+	}
+	rep := l.Report()
+	o.Report = indented(rep)
+	for _, h := range rep.Hosts {
+		o.Bill = append(o.Bill, counts(h.Report.Bill)...)
+		o.conserved(h.Report)
+	}
+}
+
+// conserved adds what became of a machine's frames.
+func (o *Outcome) conserved(rep *ringside.Report) {
+	if o.Dropped == nil {
+		o.Dropped = map[string]uint64{}
+	}
+	for why, n := range rep.Conservation.Dropped {
+		o.Dropped[why] += n
+	}
+	o.InFlight += rep.Conservation.InFlight
 }
 
 // A watcher writes the staged capture and wants the journey of every frame.
 type watcher struct {
 	*staged.Writer
-	steps hash.Hash
+	digest hash.Hash // of the capture
+	steps  hash.Hash
+}
+
+// newWatcher is nil if nobody is to watch.
+func newWatcher(watched bool, bps uint64) *watcher {
+	if !watched {
+		return nil
+	}
+	digest := sha256.New()
+	return &watcher{staged.New(digest, staged.Options{Application: "gate", LinkBPS: bps}), digest, sha256.New()}
+}
+
+// sink is the watcher as a machine has it.
+func (w *watcher) sink() trace.Sink {
+	if w == nil {
+		return nil
+	}
+	return w
+}
+
+// finish puts into o what was seen.
+func (w *watcher) finish(e *sim.Engine, o *Outcome) {
+	if w == nil {
+		return
+	}
+	if err := w.Finish(e.Now()); err != nil {
+		o.Err = err.Error()
+	}
+	o.Captures, o.Sights = fmt.Sprintf("sha256:%x", w.digest.Sum(nil)), w.Packets()
+	o.Journeys = fmt.Sprintf("sha256:%x", w.steps.Sum(nil))
 }
 
 func (w *watcher) Watching(uint64) bool { return true }
@@ -119,11 +191,7 @@ var errEndless = errors.New("gate: a million records and no end")
 func (s *Scenario) play(cfg ringside.Config, o *Outcome) (rep *ringside.Report, h *ringside.Host, err error) {
 	start := func(made *ringside.Host) {
 		h = made
-		h.Hash.Keep(func(r trace.Record) {
-			if o.Records = append(o.Records, r); len(o.Records) == mostRecords {
-				h.Engine.Fail(errEndless)
-			}
-		})
+		o.keep(h.Hash, h.Engine)
 		if s.Start != nil {
 			s.Start(h, &cfg)
 		}
@@ -149,6 +217,15 @@ func (s *Scenario) play(cfg ringside.Config, o *Outcome) (rep *ringside.Report, 
 		return nil, h, err
 	}
 	return h.Report(), h, nil
+}
+
+// keep has the records of a run go to o.
+func (o *Outcome) keep(h *trace.Hash, e *sim.Engine) {
+	h.Keep(func(r trace.Record) {
+		if o.Records = append(o.Records, r); len(o.Records) == mostRecords {
+			e.Fail(errEndless)
+		}
+	})
 }
 
 // name keeps the names of the timers that fired.

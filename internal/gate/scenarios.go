@@ -92,12 +92,13 @@ func Scenarios(captures string) ([]Scenario, error) {
 	list = append(list, flood(), talk("talk", 1, false), talk("talk/seed-2", 2, false), talk("talk/queues", 1, true), talkOver("delay 200us 100us overtake loss 5% duplicate 5% corrupt 2% reorder 20% gap 3"),
 		noise("noise/1", 1, 300), noise("noise/2", 2, 300), programs())
 	list = append(list, bridged()...)
+	list = append(list, labs()...)
 	for i := range list {
 		if s := &list[i]; s.Name == "reflect/endless" {
 			s.Err = "replay: frames still go round 1.000ms after the last one from the wire: guests that answer each other never come to rest; end the run at a time, or map fewer of them"
 		}
 	}
-	small := map[string]bool{"ping.pcap/own": true, "jumbo.pcap/top": true, "mix.pcap/x10": true, "rss/4": true, "slow": true, "talk": true, "noise/1": true, "programs": true, "impaired/own": true, "bridges/patch": true, "bridges/vlans": true}
+	small := map[string]bool{"ping.pcap/own": true, "jumbo.pcap/top": true, "mix.pcap/x10": true, "rss/4": true, "slow": true, "talk": true, "noise/1": true, "programs": true, "impaired/own": true, "bridges/patch": true, "bridges/vlans": true, "labs/line": true}
 	for i := range list {
 		list[i].Small = small[list[i].Name]
 		delete(small, list[i].Name)
