@@ -55,6 +55,8 @@ const (
 
 	SkbSegment
 	SkbChecksumHelp
+	PskbExpandHead
+	SkbGroChecksum
 	NetifReceiveSkbCore
 	DevQueueXmit
 	TcfMirredAct
@@ -229,6 +231,8 @@ var steps = [NumSteps]stepInfo{
 
 	SkbSegment:          {"skb_segment", Stack, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 6}}, "software segmentation: one segment, headers copied"},
 	SkbChecksumHelp:     {"skb_checksum_help", Stack, []Use{{Checksum, 1}}, "a checksum that was left half done is completed"},
+	PskbExpandHead:      {"pskb_expand_head", Stack, []Use{{PageAlloc, 1}, {Call, 4}}, "others share the head of the frame: one of its own"},
+	SkbGroChecksum:      {"__skb_gro_checksum_complete", NAPI, []Use{{Checksum, 1}}, "the device has not verified the checksum: summed before it may be merged"},
 	NetifReceiveSkbCore: {"__netif_receive_skb_core", Stack, []Use{{Call, 1}, {IndirectCall, 1}}, "the port has an rx_handler: the bridge"},
 	DevQueueXmit:        {"dev_queue_xmit", Stack, []Use{{Call, 2}, {IndirectCall, 1}}, "no queue: dev_hard_start_xmit, ndo_start_xmit"},
 	TcfMirredAct:        {"tcf_mirred_act", Stack, []Use{{SKBClone, 1}, {Call, 4}, {IndirectCall, 2}}, "a clone for the interface that mirrors this one"},

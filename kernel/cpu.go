@@ -47,6 +47,11 @@ type CPU struct {
 	irqHome   bool // interrupts come here, so tasks must look up anyway
 
 	list [groNormalBatch]*skb // the frames of one piece
+
+	// Room to work in, for frames that a device cannot send as they are.
+	single   [1]*skb
+	parts    [][]byte
+	segments []*skb
 }
 
 // An irq is a vector of a device that wants its handler.

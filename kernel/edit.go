@@ -63,6 +63,7 @@ func (k *Kernel) edited(s *skb, cp *bridge.Copy) *skb {
 	t := k.share(s, from)
 	t.setHead(h)
 	t.length += int32(len(h))
+	t.shift(len(h) - from)
 	k.release(s)
 	return t
 }
@@ -83,6 +84,7 @@ func (k *Kernel) rewrite(s *skb, from int, head []byte) bool {
 	}
 	copy(s.data, head)
 	s.length += int32(grow)
+	s.shift(grow)
 	return true
 }
 
@@ -92,6 +94,7 @@ func (k *Kernel) rewrite(s *skb, from int, head []byte) bool {
 func (k *Kernel) share(s *skb, from int) *skb {
 	t := k.newSKB()
 	t.id, t.arrived, t.queue, t.putBy, t.hops = s.id, s.arrived, s.queue, s.putBy, s.hops
+	k.setMeta(t, s.meta())
 	t.addr, t.block, t.length = 0, s.block, 0
 	k.mem.Hold(s.block)
 	if len(s.data) > from {
@@ -104,6 +107,14 @@ func (k *Kernel) share(s *skb, from int) *skb {
 	}
 	s.cloned, t.cloned = true, true
 	return t
+}
+
+// shift moves what the frame's offsets count from: n bytes came in front of what
+// they point to, or went.
+func (s *skb) shift(n int) {
+	if s.unplain {
+		s.frags.meta.Shift(n)
+	}
 }
 
 // setHead gives s a head that lies in no block.

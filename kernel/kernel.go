@@ -10,6 +10,7 @@ import (
 	"ringside/cost"
 	"ringside/internal/histogram"
 	"ringside/mem"
+	"ringside/offload"
 	"ringside/sim"
 	"ringside/syscall"
 	"ringside/trace"
@@ -34,10 +35,12 @@ type Config struct {
 // A Flow counts frames by what became of them. Dropped frames are in
 // cost.Drops, frames from the wire are counted where the wire is.
 type Flow struct {
-	Own    uint64 // began here: written by guests, sent by the host's stack
-	Cloned uint64 // copies made by flooding, beyond the first
-	ToVMs  uint64 // delivered to guests
-	ToHost uint64 // delivered to the host's stack
+	Own       uint64 // began here: written by guests, sent by the host's stack
+	Cloned    uint64 // copies made by flooding, beyond the first
+	Merged    uint64 // joined another frame, by GRO
+	Segmented uint64 // made by cutting frames, beyond the first of each
+	ToVMs     uint64 // delivered to guests
+	ToHost    uint64 // delivered to the host's stack
 }
 
 // A Kernel is the software of one host: CPUs, the drivers of its NICs, taps, the
@@ -70,6 +73,9 @@ type Kernel struct {
 	ids      uint64
 	flow     Flow
 	tapQueue int
+
+	offloading bool // there has been a frame that cannot go anywhere as it is
+	segmenter  offload.Segmenter
 
 	// Latency is how long frames took from the wire, or from the guest that sent
 	// them, into the guest that got them.

@@ -21,6 +21,9 @@ type netdev struct {
 	name   string
 	mtu    int32 // longest frame that the bridge sends by it: MTU, header and a tag
 	mirror mirror
+
+	features features // what it does itself with frames that it is to send
+	gsoMax   int32    // longest frame that it cuts, 0 if it cuts none
 }
 
 // A netbridge is a bridge as the kernel runs it: who stands at its ports, its own
@@ -163,6 +166,15 @@ func (k *Kernel) netdev(name string) *netdev {
 // transmit is the ndo_start_xmit of a device; the caller has charged
 // dev_queue_xmit.
 func (dev *netdev) transmit(c *CPU, list ...*skb) {
+	if c.k.offloading {
+		dev.validate(c, list)
+		return
+	}
+	dev.start(c, list)
+}
+
+// start hands frames to the device that it can deal with.
+func (dev *netdev) start(c *CPU, list []*skb) {
 	if dev.tap != nil {
 		dev.tap.xmit(c, list)
 		return
@@ -178,7 +190,8 @@ func (dev *netdev) transmit(c *CPU, list ...*skb) {
 
 // forwardable is is_skb_forwardable: a frame may be as long as the MTU, its header
 // and a tag. A tag that it begins with comes on top, since it is beside the bytes
-// in Linux.
+// in Linux. A frame that is to be cut may have any length, and nobody looks at that
+// of its segments.
 func (dev *netdev) forwardable(s *skb) bool {
-	return s.length <= dev.mtu || s.length-tagLen <= dev.mtu && tagged(s.data)
+	return s.gso() || s.length <= dev.mtu || s.length-tagLen <= dev.mtu && tagged(s.data)
 }

@@ -157,6 +157,7 @@ func (l *hostLink) deliver(s *skb) {
 	}
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: payload})
 	defer pkt.DecRef()
+	pkt.RXChecksumValidated = s.valid || s.unplain // half done is as good: it never was on a wire
 	if !l.ParseHeader(pkt) {
 		return
 	}

@@ -16,7 +16,7 @@ import (
 //
 //	br_forward ─► veth_xmit ─► netif_rx ─► process_backlog ─► br_handle_frame
 func (k *Kernel) AddPatch(a, b Interface) (pa, pb bridge.Port, err error) {
-	x, y := &netdev{}, &netdev{}
+	x, y := &netdev{features: featAll, gsoMax: gsoMaxSize}, &netdev{features: featAll, gsoMax: gsoMaxSize}
 	x.peer, y.peer = y, x
 	if err := k.plug(x, a, math.MaxInt32); err != nil {
 		return 0, 0, err

@@ -3,6 +3,7 @@ package kernel
 import (
 	"ringside/cost"
 	"ringside/mem"
+	"ringside/offload"
 	"ringside/sim"
 	"ringside/trace"
 )
@@ -28,9 +29,9 @@ type skb struct {
 	block   mem.Addr // that holds it
 	length  int32    // data and frags together
 	holders int32
-	putBy   int32 // CPU that put it on a tap's ring
 	queue   int32 // receive queue, -1 for frames that begin here
 	nfrags  int32
+	putBy   int16    // CPU that put it on a tap's ring
 	marks            // none of them is on most frames
 	frags   *further // nil until a frame needs it
 	next    *skb     // free list
@@ -38,15 +39,19 @@ type skb struct {
 
 // marks are what few frames have.
 type marks struct {
-	headed bool   // data is the frame's own head, which lies in no block: see edited
-	cloned bool   // another skb shares the blocks
-	hops   uint16 // patches that it came over
+	headed  bool   // data is the frame's own head, which lies in no block: see edited
+	cloned  bool   // another skb shares the blocks
+	valid   bool   // its checksum was verified (CHECKSUM_UNNECESSARY)
+	unplain bool   // there is work left to do: see further.meta
+	hops    uint16 // patches that it came over
 }
 
-// further is what few frames need: more buffers, and a head that lies in none.
+// further is what few frames need: more buffers, a head that lies in none, and
+// what is left to be done.
 type further struct {
 	buf  [maxFrags + 1]frag // the last for what lies behind a new head
 	head [headRoom]byte
+	meta offload.Meta // if the frame is unplain
 }
 
 // A frag is a further buffer of a frame.
@@ -108,6 +113,38 @@ func (k *Kernel) releaseFrags(s *skb) {
 	for _, f := range s.frags.buf[:s.nfrags] {
 		k.mem.Release(f.block)
 	}
+}
+
+// meta is what travels beside the frame. Nearly all frames have the zero value, or
+// Valid.
+func (s *skb) meta() offload.Meta {
+	if s.unplain {
+		return s.frags.meta
+	}
+	return offload.Meta{Valid: s.valid}
+}
+
+// setMeta says what travels beside s. Of a frame that can go anywhere as it is only
+// Valid is kept.
+func (k *Kernel) setMeta(s *skb, m offload.Meta) {
+	s.valid, s.unplain = m.Valid, !m.Plain()
+	if !s.unplain {
+		return
+	}
+	if s.frags == nil {
+		s.frags = new(further)
+	}
+	s.frags.meta = m
+	k.offloading = true
+}
+
+// parts appends the buffers of s to to.
+func (s *skb) parts(to [][]byte) [][]byte {
+	to = append(to, s.data)
+	for i := range s.nfrags {
+		to = append(to, s.frags.buf[i].data)
+	}
+	return to
 }
 
 // addFrag hangs a further buffer on s. The device bounds a frame to fewer

@@ -77,7 +77,7 @@ func (t *tap) xmit(c *CPU, list []*skb) {
 			continue
 		}
 		*sl = slot{s, now}
-		s.putBy = int32(c.id)
+		s.putBy = int16(c.id)
 		if t.tail++; t.tail == t.size {
 			t.tail = 0
 		}

@@ -20,9 +20,11 @@ const (
 	Delivered             // a frame arrived; A is its id, B its Fate, Who is where
 	Dropped               // a frame died; A is its id, Who is stage and reason
 	Sent                  // a frame left on the wire; as Delivered
+	Merged                // a frame joined another (GRO, LRO); as Delivered, Who is the interface
+	Segmented             // a frame was cut; A is its id, B the number of segments
 )
 
-var kindNames = [...]string{"event", "in", "delivered", "dropped", "sent"}
+var kindNames = [...]string{"event", "in", "delivered", "dropped", "sent", "merged", "segmented"}
 
 // String is the kind's name in differences.
 func (k Kind) String() string {
