@@ -145,7 +145,7 @@ func (e *endings) check(rep *ringside.Report, way int) error {
 		}
 	}
 	switch {
-	case !c.Balanced || c.In+c.Cloned != c.Delivered+dropped+c.InFlight:
+	case !c.Balanced || c.In+c.Cloned+c.Segmented != c.Delivered+dropped+c.Merged+c.InFlight:
 		return fmt.Errorf("frames were lost: %+v", c)
 	case c.ToVMs+c.ToHost+c.ToWire != c.Delivered || atVMs != c.ToVMs:
 		return fmt.Errorf("deliveries do not add up: %+v, guests have %d", c, atVMs)

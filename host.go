@@ -433,8 +433,8 @@ func (h *Host) Check() error {
 		return err
 	}
 	if c := h.conservation(); !c.Balanced {
-		return fmt.Errorf("frames were lost: in %d + cloned %d is not delivered %d + dropped %d + in flight %d",
-			c.In, c.Cloned, c.Delivered, c.dropped(), c.InFlight)
+		return fmt.Errorf("frames were lost: in %d + cloned %d + segmented %d is not delivered %d + dropped %d + merged %d + in flight %d",
+			c.In, c.Cloned, c.Segmented, c.Delivered, c.dropped(), c.Merged, c.InFlight)
 	}
 	return nil
 }

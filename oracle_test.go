@@ -26,7 +26,7 @@ func TestOraclesSeeWhatIsWrong(t *testing.T) {
 	}
 	require.NoError(t, run(func(*Host) {}))
 	require.EqualError(t, run(func(h *Host) { h.drops.Add(cost.Bridge, cost.NoMem, 2) }),
-		"frames were lost: in 0 + cloned 0 is not delivered 0 + dropped 2 + in flight 0")
+		"frames were lost: in 0 + cloned 0 + segmented 0 is not delivered 0 + dropped 2 + merged 0 + in flight 0")
 	require.ErrorContains(t, run(func(h *Host) {
 		require.NoError(t, h.NIC.Write(nic.RDLEN(0), 129, h.Engine.Now()))
 	}), "driver misused the NIC")

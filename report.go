@@ -63,11 +63,13 @@ type Mapped struct {
 	Frames uint64 `json:"frames"`
 }
 
-// Conservation is the account of frames: In + Cloned = Delivered + Dropped +
-// InFlight.
+// Conservation is the account of frames: In + Cloned + Segmented = Delivered +
+// Dropped + Merged + InFlight.
 type Conservation struct {
 	In        uint64            `json:"in"` // from the wire, guests and the host's stack
 	Cloned    uint64            `json:"cloned"`
+	Segmented uint64            `json:"segmented"` // made by cutting frames, beyond the first of each
+	Merged    uint64            `json:"merged"`    // joined another frame
 	Delivered uint64            `json:"delivered"`
 	Dropped   map[string]uint64 `json:"dropped"`
 	InFlight  uint64            `json:"in_flight"`
@@ -203,13 +205,15 @@ func stageReport(b *cost.Bill, s cost.Stage) StageReport {
 func (h *Host) conservation() Conservation {
 	f := h.Kernel.Flow()
 	c := Conservation{
-		Own: f.Own, Cloned: f.Cloned, ToVMs: f.ToVMs, ToHost: f.ToHost,
+		Own: f.Own, Cloned: f.Cloned, Segmented: f.Segmented, Merged: f.Merged, ToVMs: f.ToVMs, ToHost: f.ToHost,
 		Dropped: map[string]uint64{}, InFlight: h.Kernel.InFlight(),
 	}
 	for _, n := range h.NICs {
 		st := n.Counts()
 		c.FromWire += st.In + n.UnderWay()
 		c.ToWire += st.Sent
+		c.Segmented += st.Segmented
+		c.Merged += st.Merged
 		c.InFlight += n.InFlight()
 	}
 	c.In = c.FromWire + c.Own
@@ -219,7 +223,7 @@ func (h *Host) conservation() Conservation {
 			c.Dropped[cost.DropReason(r).String()] = n
 		}
 	}
-	c.Balanced = c.In+c.Cloned == c.Delivered+h.drops.Total()+c.InFlight
+	c.Balanced = c.In+c.Cloned+c.Segmented == c.Delivered+h.drops.Total()+c.Merged+c.InFlight
 	return c
 }
 

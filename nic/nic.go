@@ -77,7 +77,7 @@ type NIC struct {
 	tx [MaxQueues]txQueue
 	txState
 
-	in, written, dropped, sentFrames, droppedTx, interrupts uint64
+	in, written, dropped, sentFrames, droppedTx, interrupts, merged, segmented uint64
 }
 
 // prices are what the account charges, taken apart for arithmetic on times.

@@ -105,10 +105,12 @@ type Counts struct {
 	Sent      uint64 // put on the wire
 	DroppedTx uint64 // taken from a transmit ring and dropped
 	Messages  uint64 // MSI-X messages that reached a CPU
+	Merged    uint64 // of In, joined another frame in the device (LRO)
+	Segmented uint64 // of Sent, made by cutting frames (TSO), beyond the first of each
 }
 
-// Counts says how many frames the device has dealt with. In is Written and
+// Counts says how many frames the device has dealt with. In is Written, Merged and
 // Dropped and what InFlight says of reception.
 func (n *NIC) Counts() Counts {
-	return Counts{n.in, n.written, n.dropped, n.sentFrames, n.droppedTx, n.interrupts}
+	return Counts{n.in, n.written, n.dropped, n.sentFrames, n.droppedTx, n.interrupts, n.merged, n.segmented}
 }

@@ -314,10 +314,18 @@ func (p *page) conservation(c *ringside.Conservation) {
 		sign = "✗ FRAMES ARE MISSING"
 	}
 	p.title("NOTHING LOST")
-	p.para("  ", fmt.Sprintf("in %s + cloned %s = delivered %s + dropped %s + in flight %s  %s",
-		Comma(c.In), Comma(c.Cloned), Comma(c.Delivered), Comma(dropped), Comma(c.InFlight), sign))
+	p.para("  ", fmt.Sprintf("in %s + cloned %s%s = delivered %s + dropped %s%s + in flight %s  %s",
+		Comma(c.In), Comma(c.Cloned), further("segmented", c.Segmented), Comma(c.Delivered), Comma(dropped), further("merged", c.Merged), Comma(c.InFlight), sign))
 	p.para("  in         ", fmt.Sprintf("%s from the wire, %s begun by guests and host", Comma(c.FromWire), Comma(c.Own)))
 	p.para("  delivered  ", fmt.Sprintf("%s to VMs, %s to the host's own stack, %s out on the wire", Comma(c.ToVMs), Comma(c.ToHost), Comma(c.ToWire)))
+}
+
+// further is a term that only runs with offloads have.
+func further(what string, n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" + %s %s", what, Comma(n))
 }
 
 func (p *page) drops(r *ringside.Report) {

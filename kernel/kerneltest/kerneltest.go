@@ -203,23 +203,23 @@ func (r *Rig) Check() error {
 		return fmt.Errorf("driver misused the NIC: %v", m[0])
 	}
 	b := r.Balance()
-	if b.In+b.Own+b.Cloned != b.ToVMs+b.ToHost+b.Sent+b.Dropped+b.InFlight {
+	if b.In+b.Own+b.Cloned+b.Segmented != b.ToVMs+b.ToHost+b.Sent+b.Dropped+b.Merged+b.InFlight {
 		return fmt.Errorf("frames were lost or made up: %+v", b)
 	}
 	return nil
 }
 
-// A Balance is where all frames are: the first three are the last five.
+// A Balance is where all frames are: the first four are the last six.
 type Balance struct {
-	In, Own, Cloned                        uint64
-	ToVMs, ToHost, Sent, Dropped, InFlight uint64
+	In, Own, Cloned, Segmented                     uint64
+	ToVMs, ToHost, Sent, Dropped, Merged, InFlight uint64
 }
 
 // Balance counts frames.
 func (r *Rig) Balance() Balance {
-	f := r.Flow()
+	f, dev := r.Flow(), r.NIC.Counts()
 	return Balance{
-		In: r.in, Own: f.Own, Cloned: f.Cloned, ToVMs: f.ToVMs, ToHost: f.ToHost, Sent: r.out,
+		In: r.in, Own: f.Own, Cloned: f.Cloned, Segmented: f.Segmented + dev.Segmented, Merged: f.Merged + dev.Merged, ToVMs: f.ToVMs, ToHost: f.ToHost, Sent: r.out,
 		Dropped: r.Drops.Total(), InFlight: r.NIC.InFlight() + r.Kernel.InFlight(),
 	}
 }
