@@ -8,33 +8,75 @@ type Errno int32
 
 // The numbers that calls here return.
 const (
-	OK       Errno = 0
-	ENOENT   Errno = 2
-	EINTR    Errno = 4
-	EIO      Errno = 5
-	EBADF    Errno = 9
-	EAGAIN   Errno = 11
-	ENOMEM   Errno = 12
-	EFAULT   Errno = 14
-	EBUSY    Errno = 16
-	EINVAL   Errno = 22
-	EMFILE   Errno = 24
-	EMSGSIZE Errno = 90
+	OK              Errno = 0
+	ENOENT          Errno = 2
+	EINTR           Errno = 4
+	EIO             Errno = 5
+	EBADF           Errno = 9
+	EAGAIN          Errno = 11
+	ENOMEM          Errno = 12
+	EACCES          Errno = 13
+	EFAULT          Errno = 14
+	EBUSY           Errno = 16
+	EINVAL          Errno = 22
+	EMFILE          Errno = 24
+	EPIPE           Errno = 32
+	EDESTADDRREQ    Errno = 89
+	EMSGSIZE        Errno = 90
+	ENOPROTOOPT     Errno = 92
+	EPROTONOSUPPORT Errno = 93
+	EOPNOTSUPP      Errno = 95
+	EAFNOSUPPORT    Errno = 97
+	EADDRINUSE      Errno = 98
+	EADDRNOTAVAIL   Errno = 99
+	ENETDOWN        Errno = 100
+	ENETUNREACH     Errno = 101
+	ECONNABORTED    Errno = 103
+	ECONNRESET      Errno = 104
+	ENOBUFS         Errno = 105
+	EISCONN         Errno = 106
+	ENOTCONN        Errno = 107
+	ETIMEDOUT       Errno = 110
+	ECONNREFUSED    Errno = 111
+	EHOSTUNREACH    Errno = 113
+	EALREADY        Errno = 114
+	EINPROGRESS     Errno = 115
 )
 
 var errnoNames = map[Errno][2]string{
-	OK:       {"OK", "success"},
-	ENOENT:   {"ENOENT", "no such file or directory"},
-	EINTR:    {"EINTR", "interrupted system call"},
-	EIO:      {"EIO", "input/output error"},
-	EBADF:    {"EBADF", "bad file descriptor"},
-	EAGAIN:   {"EAGAIN", "resource temporarily unavailable"},
-	ENOMEM:   {"ENOMEM", "cannot allocate memory"},
-	EFAULT:   {"EFAULT", "bad address"},
-	EBUSY:    {"EBUSY", "device or resource busy"},
-	EINVAL:   {"EINVAL", "invalid argument"},
-	EMFILE:   {"EMFILE", "too many open files"},
-	EMSGSIZE: {"EMSGSIZE", "message too long"},
+	OK:              {"OK", "success"},
+	ENOENT:          {"ENOENT", "no such file or directory"},
+	EINTR:           {"EINTR", "interrupted system call"},
+	EIO:             {"EIO", "input/output error"},
+	EBADF:           {"EBADF", "bad file descriptor"},
+	EAGAIN:          {"EAGAIN", "resource temporarily unavailable"},
+	ENOMEM:          {"ENOMEM", "cannot allocate memory"},
+	EACCES:          {"EACCES", "permission denied"},
+	EFAULT:          {"EFAULT", "bad address"},
+	EBUSY:           {"EBUSY", "device or resource busy"},
+	EINVAL:          {"EINVAL", "invalid argument"},
+	EMFILE:          {"EMFILE", "too many open files"},
+	EPIPE:           {"EPIPE", "broken pipe"},
+	EDESTADDRREQ:    {"EDESTADDRREQ", "destination address required"},
+	EMSGSIZE:        {"EMSGSIZE", "message too long"},
+	ENOPROTOOPT:     {"ENOPROTOOPT", "protocol not available"},
+	EPROTONOSUPPORT: {"EPROTONOSUPPORT", "protocol not supported"},
+	EOPNOTSUPP:      {"EOPNOTSUPP", "operation not supported"},
+	EAFNOSUPPORT:    {"EAFNOSUPPORT", "address family not supported by protocol"},
+	EADDRINUSE:      {"EADDRINUSE", "address already in use"},
+	EADDRNOTAVAIL:   {"EADDRNOTAVAIL", "cannot assign requested address"},
+	ENETDOWN:        {"ENETDOWN", "network is down"},
+	ENETUNREACH:     {"ENETUNREACH", "network is unreachable"},
+	ECONNABORTED:    {"ECONNABORTED", "software caused connection abort"},
+	ECONNRESET:      {"ECONNRESET", "connection reset by peer"},
+	ENOBUFS:         {"ENOBUFS", "no buffer space available"},
+	EISCONN:         {"EISCONN", "transport endpoint is already connected"},
+	ENOTCONN:        {"ENOTCONN", "transport endpoint is not connected"},
+	ETIMEDOUT:       {"ETIMEDOUT", "connection timed out"},
+	ECONNREFUSED:    {"ECONNREFUSED", "connection refused"},
+	EHOSTUNREACH:    {"EHOSTUNREACH", "no route to host"},
+	EALREADY:        {"EALREADY", "operation already in progress"},
+	EINPROGRESS:     {"EINPROGRESS", "operation now in progress"},
 }
 
 // Error is the number's name and what it means, so that an Errno is an error and

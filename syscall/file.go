@@ -13,10 +13,12 @@ type Events uint16
 
 // The conditions, with Linux's values.
 const (
-	PollIn   Events = 0x001 // a frame can be read
-	PollOut  Events = 0x004 // a frame can be written
-	PollErr  Events = 0x008 // the device is gone
-	PollNval Events = 0x020 // the descriptor is not open
+	PollIn    Events = 0x001  // a frame can be read
+	PollOut   Events = 0x004  // a frame can be written
+	PollErr   Events = 0x008  // the device is gone, or an error waits on the socket
+	PollHup   Events = 0x010  // both directions of a connection are closed
+	PollNval  Events = 0x020  // the descriptor is not open
+	PollRdHup Events = 0x2000 // the other side of a connection sends no more
 )
 
 // Flags of Open.

@@ -1,0 +1,295 @@
+package netstack
+
+import (
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"ringside/offload"
+)
+
+// An endpoint is an interface as gVisor sees it: its link endpoint, and the queue
+// in front of it, which is none.
+//
+// Checksums of TCP and UDP are made here, for the link to finish or at once, so
+// gVisor is told that they are no work of its own. If it believed they were, it
+// would sum anew what it forwards: a broken segment would leave repaired, and the
+// first fragment of a datagram broken.
+type endpoint struct {
+	i          *Interface
+	mac        tcpip.LinkAddress
+	mtu        uint32
+	valid      bool // the packet that is being delivered need not be verified
+	dispatcher stack.NetworkDispatcher
+	out        Packet // what is being sent
+}
+
+var (
+	_ stack.LinkEndpoint       = (*endpoint)(nil)
+	_ stack.GSOEndpoint        = (*endpoint)(nil)
+	_ stack.QueueingDiscipline = (*endpoint)(nil)
+)
+
+// deliver hands an IP or ARP packet to gVisor and takes the view over.
+func (e *endpoint) deliver(proto tcpip.NetworkProtocolNumber, view *buffer.View, m *offload.Meta, dst []byte) {
+	b := view.AsSlice()
+	e.valid = e.i.cfg.RxChecksum && (m.Valid || m.NeedsCsum) && !badHeader(proto, b)
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
+	pkt.PktType = packetType(dst)
+	if !m.Plain() {
+		pkt.GSOOptions = gsoOptions(m) // for the case that it is forwarded
+	}
+	e.dispatcher.DeliverNetworkPacket(proto, pkt)
+	pkt.DecRef()
+}
+
+// badHeader says that an IPv4 header has the wrong sum. Whoever verified a packet
+// has verified what is inside, and gVisor would skip both.
+func badHeader(proto tcpip.NetworkProtocolNumber, b []byte) bool {
+	if proto != header.IPv4ProtocolNumber || len(b) < header.IPv4MinimumSize {
+		return false
+	}
+	n := int(b[0]&0x0F) * 4
+	return n > len(b) || checksum.Checksum(b[:n], 0) != 0xFFFF
+}
+
+func packetType(dst []byte) tcpip.PacketType {
+	switch {
+	case dst[0]&1 == 0:
+		return tcpip.PacketHost
+	case [6]byte(dst) == [6]byte{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}:
+		return tcpip.PacketBroadcast
+	}
+	return tcpip.PacketMulticast
+}
+
+// WritePacket takes what the stack sends.
+func (e *endpoint) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
+	i := e.i
+	if i.s.closed || i.s.depth == 0 { // not in a call of ours: nobody else may send
+		return &tcpip.ErrAborted{}
+	}
+	i.s.natting = false
+	p := &e.out
+	p.Parts, p.Len = p.Parts[:0], pkt.Size()
+	views, skip := pkt.AsViewList()
+	for v := views.Front(); v != nil; v = v.Next() {
+		b := v.AsSlice()
+		if n := min(skip, len(b)); n > 0 {
+			b, skip = b[n:], skip-n
+		}
+		if len(b) > 0 {
+			p.Parts = append(p.Parts, b)
+		}
+	}
+	if err := e.describe(pkt, p); err != nil {
+		return err
+	}
+	if !e.i.send(p) {
+		return &tcpip.ErrNoBufferSpace{}
+	}
+	return nil
+}
+
+// WritePackets implements stack.LinkWriter. gVisor sends by WritePacket.
+func (e *endpoint) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
+	for n, pkt := range list.AsSlice() {
+		if err := e.WritePacket(pkt); err != nil {
+			return n, err
+		}
+	}
+	return list.Len(), nil
+}
+
+// describe makes the checksum of what this stack sends, or has it made, and says
+// what travels beside the frame.
+func (e *endpoint) describe(pkt *stack.PacketBuffer, p *Packet) tcpip.Error {
+	p.Meta = offload.Meta{}
+	if pkt.Mark == unsummed {
+		return nil
+	}
+	if pkt.NetworkPacketInfo.IsForwardedPacket {
+		return e.forwarded(pkt, p)
+	}
+	at := sumAt(pkt)
+	if at == 0 {
+		return nil
+	}
+	ip, transport := pkt.NetworkHeader().Slice(), pkt.TransportHeader().Slice()
+	start := header.EthernetMinimumSize + len(ip)
+	pseudo(pkt.Network(), transport[at:], p.Len-start)
+	p.Meta.NeedsCsum = true
+	p.Meta.CsumStart, p.Meta.CsumOffset = uint16(start), at
+	if g := &pkt.GSOOptions; g.Type != stack.GSONone {
+		if n := p.Len - start - len(transport); n > int(g.MSS) {
+			p.Meta.GSO, p.Meta.GSOSize, p.Meta.HdrLen = gsoOf(g.Type), g.MSS, uint16(start+len(transport))
+			p.Meta.Segs = uint16((n + int(g.MSS) - 1) / int(g.MSS))
+			return nil
+		}
+	}
+	if !e.i.cfg.TxChecksum {
+		offload.Complete(p.Parts, &p.Meta)
+	}
+	return nil
+}
+
+// sumAt is where the checksum stands in the transport header of a packet that is
+// not summed yet, 0 if there is nothing to be done: of fragments gVisor has seen
+// the whole, and ICMP it sums itself.
+func sumAt(pkt *stack.PacketBuffer) uint16 {
+	transport := len(pkt.TransportHeader().Slice())
+	switch pkt.NetworkProtocolNumber {
+	case header.IPv4ProtocolNumber:
+		h := header.IPv4(pkt.NetworkHeader().Slice())
+		if h.More() || h.FragmentOffset() != 0 {
+			return 0
+		}
+	case header.IPv6ProtocolNumber:
+		h := header.IPv6(pkt.NetworkHeader().Slice())
+		if h.NextHeader() == header.IPv6FragmentHeader {
+			return 0
+		}
+	default:
+		return 0
+	}
+	switch {
+	case pkt.TransportProtocolNumber == header.TCPProtocolNumber && transport >= header.TCPMinimumSize:
+		return header.TCPChecksumOffset
+	case pkt.TransportProtocolNumber == header.UDPProtocolNumber && transport >= header.UDPMinimumSize:
+		return 6
+	}
+	return 0
+}
+
+// pseudo writes the sum of the pseudo-header to where the checksum will stand.
+func pseudo(ip header.Network, at []byte, length int) {
+	sum := header.PseudoHeaderChecksum(ip.TransportProtocol(), ip.SourceAddress(), ip.DestinationAddress(), uint16(length))
+	at[0], at[1] = byte(sum>>8), byte(sum)
+}
+
+// forwarded says what travels beside a packet that came from elsewhere. Its sums
+// are what they were.
+func (e *endpoint) forwarded(pkt *stack.PacketBuffer, p *Packet) tcpip.Error {
+	e.i.s.forwarded++
+	g := &pkt.GSOOptions
+	if !g.NeedsCsum && g.Type == stack.GSONone {
+		return nil
+	}
+	m := &p.Meta
+	ip := len(pkt.NetworkHeader().Slice())
+	m.NeedsCsum = g.NeedsCsum
+	if m.NeedsCsum {
+		m.CsumStart, m.CsumOffset = uint16(header.EthernetMinimumSize+ip), g.CsumOffset
+	}
+	if g.Type != stack.GSONone {
+		m.GSO, m.GSOSize = gsoOf(g.Type), g.MSS
+		m.HdrLen = uint16(header.EthernetMinimumSize) + g.L3HdrLen
+		m.Segs = uint16(g.MaxSize)
+		if int(m.HdrLen)+int(g.MSS)-header.EthernetMinimumSize > int(e.mtu) {
+			return &tcpip.ErrMessageTooLong{} // its segments would not fit either
+		}
+	}
+	if m.NeedsCsum && m.GSO == offload.GSONone && !e.i.cfg.TxChecksum {
+		offload.Complete(p.Parts, m)
+	}
+	return nil
+}
+
+// gsoOptions keeps Meta where gVisor keeps what it knows of its own segments. A
+// packet that is forwarded has it still. MaxSize, which nobody asks for then, is
+// the number of segments, and L3HdrLen the length of all headers of the packet.
+func gsoOptions(m *offload.Meta) stack.GSO {
+	g := stack.GSO{NeedsCsum: m.NeedsCsum, CsumOffset: m.CsumOffset}
+	switch m.GSO {
+	case offload.GSOTCPv4:
+		g.Type = stack.GSOTCPv4
+	case offload.GSOTCPv6:
+		g.Type = stack.GSOTCPv6
+	default:
+		return g
+	}
+	g.MSS, g.MaxSize = m.GSOSize, uint32(m.Segs)
+	g.L3HdrLen = m.HdrLen - header.EthernetMinimumSize
+	return g
+}
+
+func gsoOf(t stack.GSOType) offload.GSO {
+	if t == stack.GSOTCPv6 {
+		return offload.GSOTCPv6
+	}
+	return offload.GSOTCPv4
+}
+
+// send counts and hands a frame to the link, whole or, where the link does not cut
+// and must not get it, in segments.
+func (i *Interface) send(p *Packet) bool {
+	if p.Meta.GSO != offload.GSONone && p.Len-header.EthernetMinimumSize > max(i.cfg.GSOMax, i.cfg.MTU) {
+		return i.sendCut(p)
+	}
+	if !i.cfg.Link.Send(p) {
+		i.stat.TxDropped++
+		return false
+	}
+	i.stat.TxFrames++
+	i.stat.TxBytes += uint64(p.Len)
+	return true
+}
+
+// sendCut sends a packet that was merged on its way to a link that does not cut.
+func (i *Interface) sendCut(p *Packet) bool {
+	ok := true
+	err := offload.Segment(p.Parts, p.Meta, func(hdr []byte, payload [][]byte, m offload.Meta) {
+		seg := Packet{Parts: append([][]byte{hdr}, payload...), Meta: m}
+		for _, part := range seg.Parts {
+			seg.Len += len(part)
+		}
+		ok = i.send(&seg) && ok
+	})
+	if err != nil {
+		i.stat.TxDropped++
+		return false
+	}
+	return ok
+}
+
+// What gVisor asks of a link.
+
+func (e *endpoint) Capabilities() stack.LinkEndpointCapabilities {
+	c := stack.CapabilityResolutionRequired
+	if !e.i.s.summing && !e.i.s.natting {
+		c |= stack.CapabilityTXChecksumOffload
+	}
+	if e.valid {
+		c |= stack.CapabilityRXChecksumOffload
+	}
+	return c
+}
+
+func (e *endpoint) SupportedGSO() stack.SupportedGSO {
+	if e.i.cfg.GSOMax > 0 {
+		return stack.HostGSOSupported
+	}
+	return stack.GSONotSupported
+}
+
+func (e *endpoint) AddHeader(pkt *stack.PacketBuffer) {
+	header.Ethernet(pkt.LinkHeader().Push(header.EthernetMinimumSize)).Encode(&header.EthernetFields{
+		SrcAddr: e.mac, DstAddr: pkt.EgressRoute.RemoteLinkAddress, Type: pkt.NetworkProtocolNumber,
+	})
+}
+
+func (e *endpoint) GSOMaxSize() uint32                      { return uint32(e.i.cfg.GSOMax) }
+func (e *endpoint) MTU() uint32                             { return e.mtu }
+func (e *endpoint) SetMTU(mtu uint32)                       { e.mtu = mtu }
+func (e *endpoint) MaxHeaderLength() uint16                 { return header.EthernetMinimumSize }
+func (e *endpoint) LinkAddress() tcpip.LinkAddress          { return e.mac }
+func (e *endpoint) SetLinkAddress(a tcpip.LinkAddress)      { e.mac = a }
+func (e *endpoint) Attach(d stack.NetworkDispatcher)        { e.dispatcher = d }
+func (e *endpoint) IsAttached() bool                        { return e.dispatcher != nil }
+func (e *endpoint) ParseHeader(*stack.PacketBuffer) bool    { return true } // Deliver has
+func (e *endpoint) Wait()                                   {}
+func (e *endpoint) Close()                                  {}
+func (e *endpoint) SetOnCloseAction(func())                 {}
+func (e *endpoint) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareEther }
