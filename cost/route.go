@@ -160,12 +160,14 @@ const (
 	VirtnetCompleteDone
 	GuestIPRcv
 	GuestTransportRcv
+	GuestPacketRcv
 	GuestWakeUp
 	GuestSchedule
 	GuestSysEnter
 	GuestCopyOut
 	GuestCopyIn
 	GuestSysExit
+	GuestPacketSnd
 	GuestTransportXmit
 	GuestIPOutput
 	GuestChecksum
@@ -320,12 +322,14 @@ var steps = [NumSteps]stepInfo{
 	VirtnetCompleteDone: {"virtqueue_napi_complete", Guest, []Use{{Call, 2}}, "ring is empty: interrupts wanted again"},
 	GuestIPRcv:          {"ip_rcv", Guest, []Use{{LocalRx, 1}}, "the guest's own stack takes the packet"},
 	GuestTransportRcv:   {"tcp_v4_rcv", Guest, []Use{{TransportRx, 1}}, "segment or datagram to its socket"},
+	GuestPacketRcv:      {"packet_rcv", Guest, []Use{{SKBClone, 1}, {Lock, 1}, {Call, 4}}, "a raw socket of the guest takes the frame"},
 	GuestWakeUp:         {"sock_def_readable", Guest, []Use{{Lock, 1}, {Call, 4}, {IndirectCall, 1}}, "a process of the guest can go on"},
 	GuestSchedule:       {"schedule", Guest, []Use{{ContextSwitch, 1}}, "context switch in the guest"},
 	GuestSysEnter:       {"entry_SYSCALL_64", Guest, []Use{{SyscallEnter, 1}}, "system call of a guest's process"},
 	GuestCopyOut:        {"skb_copy_datagram_iter", Guest, []Use{{CopyToUser, 1}}, "the copy to the process"},
 	GuestCopyIn:         {"skb_copy_to_page", Guest, []Use{{CopyFromUser, 1}}, "the copy from the process"},
 	GuestSysExit:        {"syscall_exit_to_user_mode", Guest, []Use{{SyscallExit, 1}}, "back in the process"},
+	GuestPacketSnd:      {"packet_sendmsg", Guest, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 4}}, "a frame leaves a raw socket of the guest"},
 	GuestTransportXmit:  {"tcp_transmit_skb", Guest, []Use{{TransportTx, 1}}, "segment or datagram leaves its socket"},
 	GuestIPOutput:       {"ip_output", Guest, []Use{{LocalTx, 1}}, "the guest's own stack sends a packet"},
 	GuestChecksum:       {"skb_checksum_help", Guest, []Use{{Checksum, 1}}, "the guest sums, since its device does not"},

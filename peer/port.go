@@ -1,0 +1,164 @@
+package peer
+
+import (
+	"ringside/netstack"
+	"ringside/nic"
+	"ringside/offload"
+	"ringside/sim"
+	"ringside/vm/guest"
+)
+
+// A port is the peer's own NIC, which nobody models: frames come in and wait for
+// the kernel, and go out into a queue from which the wire takes them.
+type port struct {
+	p        *Peer
+	dev      interface{ Arrive() }
+	mtu      int
+	tso, gro bool
+	coalesce sim.Time
+	id       uint64 // of the next frame that goes out
+	counts   Counts
+
+	in     fifo
+	masked bool     // the kernel is polling
+	polled sim.Time // when it last had nothing more
+	packet netstack.Packet
+
+	out   fifo
+	last  []byte // of the frame that the wire has
+	quiet bool   // the wire was told that there is nothing
+	idle  [][]byte
+}
+
+// Features is what the port does for the stack: sums of what goes out, and cutting.
+// What comes in is verified by the stack.
+func (d *port) Features() guest.Features {
+	f := guest.Features{TxChecksum: true}
+	if d.tso {
+		f.GSOMax = maxGSO
+	}
+	return f
+}
+
+// due is when the next interrupt is to be raised.
+func (d *port) due() sim.Time {
+	if d.masked || d.in.n == 0 {
+		return sim.Never
+	}
+	return max(d.in.first().At, d.polled+d.coalesce)
+}
+
+// Interrupt has the port polled.
+func (d *port) Interrupt(int) bool { return true }
+
+// Poll hands up what has come in by now.
+func (d *port) Poll(budget int, deliver func(*netstack.Packet)) (int, bool) {
+	n := 0
+	for d.in.n > 0 && d.in.first().At <= d.p.cpu.now {
+		if n == budget {
+			return n, true
+		}
+		f := d.in.pop()
+		d.packet = netstack.Packet{Parts: append(d.packet.Parts[:0], f.Data), Len: len(f.Data)}
+		deliver(&d.packet)
+		d.idle = append(d.idle, f.Data)
+		n++
+	}
+	d.masked, d.polled = false, d.p.cpu.now
+	return n, false
+}
+
+// transmit takes a frame from the wire.
+func (d *port) transmit(f *nic.WireFrame) {
+	d.counts.In++
+	d.counts.InBytes += uint64(len(f.Data))
+	d.in.push(nic.WireFrame{ID: f.ID, At: f.At, Data: append(d.buffer(), f.Data...)})
+	d.p.cpu.look(d.due())
+}
+
+// Transmit sends what the stack gives: cut if need be, the checksum complete.
+func (d *port) Transmit(p *netstack.Packet) bool {
+	if p.Meta.GSO != offload.GSONone {
+		offload.Segment(p.Parts, p.Meta, func(hdr []byte, payload [][]byte, m offload.Meta) {
+			b := append(d.buffer(), hdr...)
+			for _, part := range payload {
+				b = append(b, part...)
+			}
+			d.queue(b)
+		})
+	} else {
+		m := p.Meta
+		offload.Complete(p.Parts, &m)
+		b := d.buffer()
+		for _, part := range p.Parts {
+			b = append(b, part...)
+		}
+		d.queue(b)
+	}
+	return true
+}
+
+// queue puts a frame behind those that the wire has not taken.
+func (d *port) queue(b []byte) {
+	d.out.push(nic.WireFrame{ID: d.id, At: d.p.cpu.now, Data: b})
+	d.id++
+	d.counts.Queued++
+	if d.quiet && d.dev != nil {
+		d.quiet = false
+		d.dev.Arrive()
+	}
+}
+
+// receive gives the wire the next frame.
+func (d *port) receive(f *nic.WireFrame) bool {
+	if d.last != nil {
+		d.idle, d.last = append(d.idle, d.last), nil
+	}
+	if d.out.n == 0 {
+		d.quiet = true
+		return false
+	}
+	*f = d.out.pop()
+	d.last = f.Data
+	d.counts.Out++
+	d.counts.OutBytes += uint64(len(f.Data))
+	return true
+}
+
+// buffer is an empty one.
+func (d *port) buffer() []byte {
+	n := len(d.idle)
+	if n == 0 {
+		return make([]byte, 0, d.mtu+18)
+	}
+	b := d.idle[n-1]
+	d.idle = d.idle[:n-1]
+	return b[:0]
+}
+
+// A fifo is a ring of frames that grows.
+type fifo struct {
+	ring  []nic.WireFrame // a power of two of them
+	begin int
+	n     int
+}
+
+func (q *fifo) first() *nic.WireFrame { return &q.ring[q.begin] }
+
+func (q *fifo) pop() nic.WireFrame {
+	f := q.ring[q.begin]
+	q.ring[q.begin] = nic.WireFrame{}
+	q.begin = (q.begin + 1) & (len(q.ring) - 1)
+	q.n--
+	return f
+}
+
+func (q *fifo) push(f nic.WireFrame) {
+	if q.n == len(q.ring) {
+		ring := make([]nic.WireFrame, max(64, 2*q.n))
+		copy(ring[copy(ring, q.ring[q.begin:]):], q.ring[:q.begin])
+		q.ring, q.begin = ring, 0
+	}
+	q.ring[(q.begin+q.n)&(len(q.ring)-1)] = f
+	q.n++
+}

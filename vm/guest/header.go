@@ -1,0 +1,74 @@
+package guest
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"ringside/netstack"
+)
+
+// headers is what charging needs to know of a packet.
+type headers struct {
+	src, dst  netip.Addr // invalid where they are not IP's
+	transport int        // where TCP, UDP or ICMP begins; 0 if the packet has none of them
+}
+
+// Protocol numbers of IP.
+const (
+	protoICMP   = 1
+	protoTCP    = 6
+	protoUDP    = 17
+	protoICMPv6 = 58
+)
+
+// headerRoom holds an Ethernet header with a tag, and an IPv6 header or the
+// longest of IPv4.
+const headerRoom = 18 + 60
+
+// look reads the headers of a packet.
+func (k *Kernel) look(p *netstack.Packet) headers { return parse(k.head(p)) }
+
+// head is the beginning of a packet, as much as headers need.
+func (k *Kernel) head(p *netstack.Packet) []byte {
+	if len(p.Parts) == 0 {
+		return nil
+	}
+	b := p.Parts[0]
+	if len(b) < headerRoom && len(p.Parts) > 1 {
+		n := 0
+		for _, part := range p.Parts {
+			n += copy(k.scratch[n:], part)
+		}
+		b = k.scratch[:n]
+	}
+	return b
+}
+
+// parse reads the headers at the beginning of a frame.
+func parse(b []byte) (h headers) {
+	if len(b) < 14 {
+		return
+	}
+	kind, at := binary.BigEndian.Uint16(b[12:]), 14
+	switch {
+	case kind == 0x0800 && len(b) >= at+20:
+		h.src, h.dst = addr4(b[at+12:]), addr4(b[at+16:])
+		first := binary.BigEndian.Uint16(b[at+6:])&0x1fff == 0
+		if first && transported(b[at+9]) {
+			h.transport = at + int(b[at]&15)*4
+		}
+	case kind == 0x86dd && len(b) >= at+40:
+		h.src, h.dst = netip.AddrFrom16([16]byte(b[at+8:])), netip.AddrFrom16([16]byte(b[at+24:]))
+		if transported(b[at+6]) {
+			h.transport = at + 40
+		}
+	}
+	return
+}
+
+func addr4(b []byte) netip.Addr { return netip.AddrFrom4([4]byte(b)) }
+
+// transported says that the protocol is one that the stack's transport layer takes.
+func transported(proto byte) bool {
+	return proto == protoTCP || proto == protoUDP || proto == protoICMP || proto == protoICMPv6
+}
