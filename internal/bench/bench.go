@@ -25,8 +25,8 @@ type Report struct {
 }
 
 // A Result is one case. Ratio is the yardstick's rate over the case's: how many
-// times longer a frame takes than on the bare ring. Rates and ratio are medians
-// of the rounds.
+// times longer a frame takes than on the bare ring, or between the bare stacks. Rates
+// and ratios are medians of the rounds.
 type Result struct {
 	Name              string  `json:"name"`
 	FramesPerS        float64 `json:"frames_per_s"`
@@ -36,6 +36,18 @@ type Result struct {
 	YardstickFramesPS float64 `json:"yardstick_frames_per_s"`
 	Ratio             float64 `json:"ratio"`
 	Note              string  `json:"note,omitempty"`
+
+	TCP *TCPResult `json:"tcp,omitempty"` // of a case that carries TCP
+}
+
+// A TCPResult is what a case carried, beside the two bare stacks of tcp/bare in the
+// same rounds. Frames are those that come to the stack that reads, merged ones counted
+// as one; payload is what programs wrote and read.
+type TCPResult struct {
+	PayloadBPS     float64 `json:"payload_bps"`
+	BarePayloadBPS float64 `json:"bare_payload_bps"`
+	FramesToBare   float64 `json:"frames_to_bare"`  // frames a second over those of tcp/bare
+	PayloadToBare  float64 `json:"payload_to_bare"` // likewise of payload
 }
 
 // A Case is one thing to measure.
@@ -44,15 +56,17 @@ type Case struct {
 	Does  string
 	size  int // bytes of a frame, and so of the yardstick's
 	setUp func() (*machine, error)
+	tcp   bool // measured in turns with two bare stacks, instead of the bare ring
 }
 
 // A machine is a case made ready: run moves n frames, or makes n of whatever
 // the case counts.
 type machine struct {
-	run   func(n int) error
-	count func() uint64 // frames that came through so far
-	check func() error  // the oracles, asked outside the measured time
-	close func()
+	run     func(n int) error
+	count   func() uint64 // frames that came through so far
+	payload func() uint64 // bytes of programs likewise; nil for none
+	check   func() error  // the oracles, asked outside the measured time
+	close   func()
 }
 
 // Cases are all cases.
@@ -73,6 +87,7 @@ func Cases() []Case {
 		floodAlone(2),
 		floodAlone(1024),
 		start(),
+		{Name: "tcp/bare", Does: "two bare stacks joined by a queue, MTU 1500", tcp: true, setUp: bareMachine},
 	}
 }
 
@@ -83,7 +98,7 @@ const pps = 1_000_000
 
 // path is a case of the whole native path.
 func path(name, does string, size int, dests uint64, guests int) Case {
-	return Case{name, does, size, func() (*machine, error) {
+	return Case{Name: name, Does: does, size: size, setUp: func() (*machine, error) {
 		l := newLoad(size, pps, dests)
 		vms := make([]ringside.VM, guests)
 		for i := range vms {
@@ -118,7 +133,7 @@ func hostMachine(h *ringside.Host, l *load) *machine {
 // flood is broadcast to 64 guests: a frame counts once for each that gets it.
 func flood() Case {
 	const guests = 64
-	return Case{"flood/64", "64, broadcast to 64 guests; a frame counts for each guest that gets it", 60, func() (*machine, error) {
+	return Case{Name: "flood/64", Does: "64, broadcast to 64 guests; a frame counts for each guest that gets it", size: 60, setUp: func() (*machine, error) {
 		l := newLoad(60, 20_000, 1)
 		copy(l.frame, "\xff\xff\xff\xff\xff\xff")
 		l.gap = 50 * sim.Microsecond
@@ -142,7 +157,7 @@ func flood() Case {
 func start() Case {
 	const guests = 1000
 	var made uint64
-	return Case{"start/1000vms", "guests made and run to their first wait; a guest counts as a frame", 60, func() (*machine, error) {
+	return Case{Name: "start/1000vms", Does: "guests made and run to their first wait; a guest counts as a frame", size: 60, setUp: func() (*machine, error) {
 		return &machine{
 			run: func(int) error {
 				vms := make([]ringside.VM, guests)
@@ -212,51 +227,114 @@ func measure(ctx context.Context, c Case, o Options) (Result, error) {
 		return Result{}, err
 	}
 	defer m.close()
-	yard, frame, into := new(ring), make([]byte, c.size), make([]byte, 2048)
+	yard, err := c.yardstick()
+	if err != nil {
+		return Result{}, err
+	}
+	defer yard.close()
 	n, err := calibrate(m, o.Round)
 	if err != nil {
 		return Result{}, err
 	}
-	yardN := 1 << 16
-	var ours, theirs, ratios, allocs, bytes []float64
+	yardN, err := calibrate(yard, o.Round/2)
+	if err != nil {
+		return Result{}, err
+	}
+	var ours, theirs []sample
 	runtime.GC()
 	for range o.Rounds {
 		if ctx.Err() != nil {
 			return Result{}, context.Cause(ctx)
 		}
-		t0 := time.Now()
-		moved := yard.run(frame, into, yardN)
-		yardTime := time.Since(t0)
-		if yardTime < o.Round/4 {
-			yardN *= 2
-		}
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		start := m.count()
-		t0 = time.Now()
-		if err := m.run(n); err != nil {
+		y, err := yard.sample(yardN)
+		if err != nil {
 			return Result{}, err
 		}
-		caseTime := time.Since(t0)
-		runtime.ReadMemStats(&after)
-		frames := float64(m.count() - start)
-		if frames == 0 {
-			return Result{}, fmt.Errorf("no frame came through")
+		x, err := m.sample(n)
+		if err != nil {
+			return Result{}, err
 		}
-		rate, yardRate := frames/caseTime.Seconds(), float64(moved)/yardTime.Seconds()
-		ours, theirs = append(ours, rate), append(theirs, yardRate)
-		ratios = append(ratios, yardRate/rate)
-		allocs = append(allocs, float64(after.Mallocs-before.Mallocs)/frames)
-		bytes = append(bytes, float64(after.TotalAlloc-before.TotalAlloc)/frames)
+		ours, theirs = append(ours, x), append(theirs, y)
 	}
 	if err := m.check(); err != nil {
 		return Result{}, err
 	}
-	rate := median(ours)
-	return Result{
-		Name: c.Name, FramesPerS: rate, NsPerFrame: 1e9 / rate, AllocsPerFrame: median(allocs), BytesPerFrame: median(bytes),
-		YardstickFramesPS: median(theirs), Ratio: median(ratios), Note: c.Does,
+	return result(c, ours, theirs), nil
+}
+
+// yardstick is what a case is measured in turns with.
+func (c *Case) yardstick() (*machine, error) {
+	if c.tcp {
+		return bareMachine()
+	}
+	r, frame, into, moved := new(ring), make([]byte, c.size), make([]byte, 2048), uint64(0)
+	return &machine{
+		run: func(n int) error {
+			moved += uint64(r.run(frame, into, n))
+			return nil
+		},
+		count: func() uint64 { return moved },
+		close: func() {},
 	}, nil
+}
+
+// A sample is one round.
+type sample struct{ frames, payload, allocs, bytes float64 } // the first two a second, the others a frame
+
+// sample measures one round of n frames.
+func (m *machine) sample(n int) (s sample, err error) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	frames, payload := m.count(), m.carried()
+	t0 := time.Now()
+	if err := m.run(n); err != nil {
+		return s, err
+	}
+	span := time.Since(t0).Seconds()
+	runtime.ReadMemStats(&after)
+	moved := float64(m.count() - frames)
+	if moved == 0 {
+		return s, fmt.Errorf("no frame came through")
+	}
+	return sample{
+		moved / span, float64(m.carried()-payload) / span,
+		float64(after.Mallocs-before.Mallocs) / moved, float64(after.TotalAlloc-before.TotalAlloc) / moved,
+	}, nil
+}
+
+func (m *machine) carried() uint64 {
+	if m.payload == nil {
+		return 0
+	}
+	return m.payload()
+}
+
+// result is the medians of all rounds.
+func result(c Case, ours, theirs []sample) Result {
+	each := func(f func(x, y sample) float64) float64 {
+		v := make([]float64, len(ours))
+		for i := range ours {
+			v[i] = f(ours[i], theirs[i])
+		}
+		return median(v)
+	}
+	rate := each(func(x, _ sample) float64 { return x.frames })
+	r := Result{
+		Name: c.Name, FramesPerS: rate, NsPerFrame: 1e9 / rate, Note: c.Does,
+		AllocsPerFrame:    each(func(x, _ sample) float64 { return x.allocs }),
+		BytesPerFrame:     each(func(x, _ sample) float64 { return x.bytes }),
+		YardstickFramesPS: each(func(_, y sample) float64 { return y.frames }),
+		Ratio:             each(func(x, y sample) float64 { return y.frames / x.frames }),
+	}
+	if c.tcp {
+		r.TCP = &TCPResult{
+			PayloadBPS:     each(func(x, _ sample) float64 { return 8 * x.payload }),
+			BarePayloadBPS: each(func(_, y sample) float64 { return 8 * y.payload }),
+			FramesToBare:   each(func(x, y sample) float64 { return x.frames / y.frames }),
+			PayloadToBare:  each(func(x, y sample) float64 { return x.payload / y.payload }),
+		}
+	}
+	return r
 }
 
 // calibrate finds how many frames fill a round, and warms everything up.
@@ -278,10 +356,33 @@ func median(v []float64) float64 {
 	return s[len(s)/2]
 }
 
-// Write prints the report as a table of 80 columns.
+// Write prints the report as tables of 80 columns.
 func (r *Report) Write(w io.Writer) error {
-	fmt.Fprintf(w, "%-19s %10s %8s %7s %7s %14s %7s\n", "case", "frames/s", "ns/frame", "allocs", "bytes", "bare ring, f/s", "ratio")
+	plain, tcp := r.Cases[:0:0], r.Cases[:0:0]
 	for _, c := range r.Cases {
+		if c.TCP == nil {
+			plain = append(plain, c)
+		} else {
+			tcp = append(tcp, c)
+		}
+	}
+	if len(plain) > 0 {
+		if err := writeFrames(w, plain); err != nil {
+			return err
+		}
+	}
+	if len(tcp) == 0 {
+		return nil
+	}
+	if len(plain) > 0 {
+		fmt.Fprintln(w)
+	}
+	return writeTCP(w, tcp)
+}
+
+func writeFrames(w io.Writer, cases []Result) error {
+	fmt.Fprintf(w, "%-19s %10s %8s %7s %7s %14s %7s\n", "case", "frames/s", "ns/frame", "allocs", "bytes", "bare ring, f/s", "ratio")
+	for _, c := range cases {
 		fmt.Fprintf(w, "%-19s %10.0f %8.1f %7.3f %7.1f %14.0f %6.1fx\n",
 			c.Name, c.FramesPerS, c.NsPerFrame, c.AllocsPerFrame, c.BytesPerFrame, c.YardstickFramesPS, c.Ratio)
 	}
@@ -289,6 +390,20 @@ func (r *Report) Write(w io.Writer) error {
 ratio   how many times longer a frame takes than on a bare ring that copies it in
         and out, measured in turns with it
 goal    8x and 67.2 ns for native/64: what 10-gigabit Ethernet leaves a frame
+`)
+	return err
+}
+
+func writeTCP(w io.Writer, cases []Result) error {
+	fmt.Fprintf(w, "%-19s %10s %13s %10s %14s\n", "case", "frames/s", "payload bit/s", "frames", "payload")
+	for _, c := range cases {
+		fmt.Fprintf(w, "%-19s %10.0f %12.3fG %9.2fx %13.2fx\n",
+			c.Name, c.FramesPerS, c.TCP.PayloadBPS/1e9, c.TCP.FramesToBare, c.TCP.PayloadToBare)
+	}
+	_, err := fmt.Fprint(w, `
+x       times what two bare stacks do that are joined by a queue, without NIC, bridge
+        or VM, measured in turns with them
+goal    0.9x frames for tcp/1500; 2.5x payload for tcp/offloads and 6x for tcp/bare-gso
 `)
 	return err
 }

@@ -16,7 +16,7 @@ const burst = 8
 // come from random stations behind port 1 to random ones behind the others, and
 // are given to it in bursts, as the kernel gives them.
 func alone(name, does string, stations, ports int) Case {
-	return Case{name, does, 60, func() (*machine, error) {
+	return Case{Name: name, Does: does, size: 60, setUp: func() (*machine, error) {
 		br, err := switched(stations, ports)
 		if err != nil {
 			return nil, err
@@ -33,7 +33,7 @@ func alone(name, does string, stations, ports int) Case {
 
 // floodAlone is a broadcast to so many ports, in time for each copy.
 func floodAlone(ports int) Case {
-	return Case{fmt.Sprintf("bridge/flood/%d", ports), "the bridge alone: a broadcast, in copies", 60, func() (*machine, error) {
+	return Case{Name: fmt.Sprintf("bridge/flood/%d", ports), Does: "the bridge alone: a broadcast, in copies", size: 60, setUp: func() (*machine, error) {
 		br, err := switched(2, ports+1)
 		if err != nil {
 			return nil, err
