@@ -146,8 +146,13 @@ func (v *VTEP) snoop(mac MAC, from netip.Addr, now sim.Time) Learned {
 	return Moved
 }
 
-// decapECN is vxlan_ecn_decapsulate.
+// decapECN is vxlan_ecn_decapsulate. What says that it is IP has to have an IP header.
 func (d *Decap) decapECN(frame []byte, outer ECN) {
+	typ, p := word(frame, ethLen-2), frame[ethLen:]
+	if typ == typeIPv4 && len(p) < ipv4Len || typ == typeIPv6 && len(p) < ipv6Len {
+		d.Reason = cost.PktTooSmall
+		return
+	}
 	in, ok := innerECN(frame)
 	if !ok {
 		return
@@ -167,7 +172,7 @@ func (v *VTEP) count(r cost.DropReason, length int) {
 	case cost.NotDropped:
 		v.stats.RxFrames++
 		v.stats.RxBytes += uint64(length)
-	case cost.VXLANInvalidHdr, cost.IPTunnelECN:
+	case cost.VXLANInvalidHdr, cost.PktTooSmall, cost.IPTunnelECN:
 		v.stats.RxErrors++
 	default:
 		v.stats.RxDropped++

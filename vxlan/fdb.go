@@ -192,7 +192,8 @@ func (v *VTEP) DeleteRemote(mac MAC, r Remote) bool {
 	case len(e.more) == 0:
 		v.fdb.remove(e)
 	default:
-		e.first, e.more = e.more[0], slices.Delete(e.more, 0, 1)
+		e.first = e.more[0]
+		e.more = slices.Delete(e.more, 0, 1)
 	}
 	return true
 }

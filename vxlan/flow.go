@@ -24,15 +24,9 @@ func (h mix) add(x uint64) mix {
 // protocol, ports or the flow label; of what is not IP the Ethernet header.
 func flowHash(frame []byte, seed uint64) uint64 {
 	h := mix(seed).add(1)
-	at := 12
-	for range 2 { // a tag, or two
-		if t := word(frame, at); t != 0x8100 && t != 0x88a8 {
-			break
-		}
-		at += 4
-	}
-	p := frame[min(at+2, len(frame)):]
-	switch typ := word(frame, at); {
+	typ, at := etherType(frame)
+	p := frame[at:]
+	switch {
 	case typ == typeIPv4 && len(p) >= ipv4Len:
 		return hashIPv4(h, p)
 	case typ == typeIPv6 && len(p) >= ipv6Len:
@@ -69,12 +63,4 @@ func ports(protocol uint8, b []byte) uint64 {
 		return uint64(binary.BigEndian.Uint32(b))
 	}
 	return 0
-}
-
-// word is the 16 bits at an offset, 0 behind the end.
-func word(b []byte, at int) uint16 {
-	if len(b) < at+2 {
-		return 0
-	}
-	return binary.BigEndian.Uint16(b[at:])
 }

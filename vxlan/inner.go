@@ -10,23 +10,43 @@ const (
 )
 
 // An inner is what the outer header takes from the inner packet: nothing if it is not
-// IP. A packet in a VLAN tag is not looked at, as in Linux.
+// IP.
 type inner struct {
 	tos, ttl uint8
 	df       bool
 }
 
 func readInner(frame []byte) inner {
-	p := frame[ethLen:]
-	switch typ := binary.BigEndian.Uint16(frame[12:]); {
+	typ, at := etherType(frame)
+	p := frame[at:]
+	switch {
 	case typ == typeIPv4 && len(p) >= ipv4Len:
-		return inner{tos: p[1], ttl: p[8], df: p[6]&0x40 != 0}
+		return inner{tos: p[1], ttl: p[8], df: p[6]&0x40 != 0 && at == ethLen}
 	case typ == typeIPv6 && len(p) >= ipv6Len:
-		return inner{tos: p[0]<<4 | p[1]>>4, ttl: p[7], df: true}
-	case typ == typeIPv6:
-		return inner{df: true}
+		return inner{tos: p[0]<<4 | p[1]>>4, ttl: p[7], df: at == ethLen}
 	}
 	return inner{}
+}
+
+// etherType is the type of what a frame carries, behind up to two VLAN tags, and where
+// that begins.
+func etherType(frame []byte) (typ uint16, at int) {
+	at = ethLen
+	for range 2 {
+		if typ = word(frame, at-2); typ != 0x8100 && typ != 0x88a8 {
+			return typ, min(at, len(frame))
+		}
+		at += 4
+	}
+	return word(frame, at-2), min(at, len(frame))
+}
+
+// word is the 16 bits at an offset, 0 behind the end.
+func word(b []byte, at int) uint16 {
+	if len(b) < at+2 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(b[at:])
 }
 
 // An ECN is the last two bits of an IP header's traffic class [RFC 3168, section 5].
@@ -68,8 +88,9 @@ func decapECN(outer, in ECN) (ecn ECN, ok bool) {
 
 // innerECN is the ECN field of the packet in a frame; ok is false if it is not IP.
 func innerECN(frame []byte) (ecn ECN, ok bool) {
-	p := frame[ethLen:]
-	switch typ := binary.BigEndian.Uint16(frame[12:]); {
+	typ, at := etherType(frame)
+	p := frame[at:]
+	switch {
 	case typ == typeIPv4 && len(p) >= ipv4Len:
 		return ECN(p[1] & 3), true
 	case typ == typeIPv6 && len(p) >= ipv6Len:
@@ -79,7 +100,7 @@ func innerECN(frame []byte) (ecn ECN, ok bool) {
 }
 
 // SetECN writes the ECN field of the packet in a frame, and the checksum of its header
-// if it has one. A frame without one is left alone.
+// if it has one. A frame that carries no IP is left alone.
 func SetECN(frame []byte, ecn ECN) {
 	if len(frame) < ethLen {
 		return
@@ -87,15 +108,16 @@ func SetECN(frame []byte, ecn ECN) {
 	if _, ok := innerECN(frame); !ok {
 		return
 	}
-	p := frame[ethLen:]
-	if binary.BigEndian.Uint16(frame[12:]) == typeIPv6 {
+	typ, at := etherType(frame)
+	p := frame[at:]
+	if typ == typeIPv6 {
 		p[1] = p[1]&^0x30 | uint8(ecn)<<4
 		return
 	}
-	was := binary.BigEndian.Uint16(p)
+	was := word(p, 0)
 	p[1] = p[1]&^3 | uint8(ecn)
 	// The checksum after a change of one word [RFC 1624, eqn. 3].
-	sum := uint32(^binary.BigEndian.Uint16(p[10:])) + uint32(^was) + uint32(binary.BigEndian.Uint16(p))
+	sum := uint32(^word(p, 10)) + uint32(^was) + uint32(word(p, 0))
 	sum = sum&0xffff + sum>>16
 	sum = sum&0xffff + sum>>16
 	binary.BigEndian.PutUint16(p[10:], ^uint16(sum))

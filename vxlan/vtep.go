@@ -24,7 +24,7 @@ type Stats struct {
 	TxDropped uint64 `json:"tx_dropped"` // no remote
 	RxFrames  uint64 `json:"rx_frames"`  // handed to the interface
 	RxBytes   uint64 `json:"rx_bytes"`
-	RxErrors  uint64 `json:"rx_errors"`  // bad flags, or a mark that cannot be carried over
+	RxErrors  uint64 `json:"rx_errors"`  // bad flags, too short, or a mark that cannot be carried over
 	RxDropped uint64 `json:"rx_dropped"` // for another reason
 	Created   uint64 `json:"created"`    // entries learned
 	Moved     uint64 `json:"moved"`      // that changed their remote
