@@ -35,6 +35,7 @@ type Options struct {
 	Comment     string    // of the file
 	Base        time.Time // of virtual time 0; the zero Time means 1970
 	LinkBPS     uint64    // of the wire
+	Hosts       []string  // of a lab with several: their interfaces are NAME/wire and so on; see Of
 }
 
 // A Writer is a trace.Sink that writes what it sees. Its error waits for Finish.
@@ -46,7 +47,7 @@ type Writer struct {
 	ports  []string // comments by port plus one, made when first needed
 	vms    []string
 	notes  [1]string
-	seen   [trace.NumPoints]counts
+	seen   [][trace.NumPoints]counts // by host
 	last   sim.Time
 }
 
@@ -74,22 +75,49 @@ func New(w io.Writer, o Options) *Writer {
 	s.w = pcapng.NewWriter(w, pcapng.Section{
 		Hardware: "emulated", OS: "emulated", Application: o.Application, Comment: o.Comment, Base: o.Base,
 	})
-	for p := trace.Point(0); p < trace.NumPoints; p++ {
-		i := pcapng.Interface{Name: p.String(), Description: points[p]}
-		if p == trace.Wire {
-			i.SpeedBPS = o.LinkBPS
-		}
-		s.w.AddInterface(i)
+	if len(o.Hosts) < 2 {
+		s.o.Hosts = []string{""}
+	}
+	s.seen = make([][trace.NumPoints]counts, len(s.o.Hosts))
+	for _, host := range s.o.Hosts {
+		s.interfaces(host)
 	}
 	return s
 }
 
-// Frame writes one sight of a frame.
-func (s *Writer) Frame(f *trace.Frame) {
+// interfaces adds those of one host.
+func (s *Writer) interfaces(host string) {
+	if host != "" {
+		host += "/"
+	}
+	for p := trace.Point(0); p < trace.NumPoints; p++ {
+		i := pcapng.Interface{Name: host + p.String(), Description: points[p]}
+		if p == trace.Wire {
+			i.SpeedBPS = s.o.LinkBPS
+		}
+		s.w.AddInterface(i)
+	}
+}
+
+// Of is the sink of the host with that number in Options.Hosts.
+func (s *Writer) Of(host int) trace.Sink { return &view{s, host} }
+
+// A view is one host's sink.
+type view struct {
+	*Writer
+	host int
+}
+
+func (v *view) Frame(f *trace.Frame) { v.frame(v.host, f) }
+
+// Frame writes one sight of a frame, of the first host.
+func (s *Writer) Frame(f *trace.Frame) { s.frame(0, f) }
+
+func (s *Writer) frame(host int, f *trace.Frame) {
 	if f.Point >= trace.NumPoints {
 		return
 	}
-	c := &s.seen[f.Point]
+	c := &s.seen[host][f.Point]
 	if f.Tx {
 		c.out++
 	} else {
@@ -108,7 +136,7 @@ func (s *Writer) Frame(f *trace.Frame) {
 		return
 	}
 	p := &s.p
-	*p = pcapng.Packet{Interface: int(f.Point), TimePS: int64(s.at(f, len(data))), Data: data, ID: pcapng.Of(f.ID), Verdict: f.Verdict.String()}
+	*p = pcapng.Packet{Interface: host*int(trace.NumPoints) + int(f.Point), TimePS: int64(s.at(f, len(data))), Data: data, ID: pcapng.Of(f.ID), Verdict: f.Verdict.String()}
 	p.Direction = pcapng.Inbound
 	if f.Tx {
 		p.Direction = pcapng.Outbound
@@ -180,32 +208,41 @@ func (s *Writer) Watching(uint64) bool { return false }
 
 // Packets is how many packets are in the file.
 func (s *Writer) Packets() (n uint64) {
-	for _, c := range s.seen {
-		n += c.in + c.out - c.unshown
+	for _, host := range s.seen {
+		for _, c := range host {
+			n += c.in + c.out - c.unshown
+		}
 	}
 	return n
 }
 
 // Interfaces is how many interfaces the file has.
-func (s *Writer) Interfaces() int { return len(s.seen) }
+func (s *Writer) Interfaces() int { return len(s.seen) * int(trace.NumPoints) }
 
 // Finish ends the file with what every interface counted up to the time end, and
 // returns the first error there has been.
 func (s *Writer) Finish(end sim.Time) error {
-	for p, c := range s.seen {
-		st := pcapng.Stats{
-			Interface: p, EndPS: int64(max(end, s.last)),
-			Received: pcapng.Of(c.in), Dropped: pcapng.Of(c.dropped), DeliveredToUser: pcapng.Of(c.delivered),
+	for host := range s.seen {
+		for p, c := range s.seen[host] {
+			s.stats(host*int(trace.NumPoints)+p, c, max(end, s.last))
 		}
-		if c.out > 0 {
-			st.Comment = strconv.FormatUint(c.out, 10) + " towards the wire"
-		}
-		if c.unshown > 0 {
-			st.Comment += ", " + strconv.FormatUint(c.unshown, 10) + " dropped without bytes to show"
-		}
-		s.w.WriteStats(&st)
 	}
 	return s.w.Flush()
+}
+
+// stats ends one interface.
+func (s *Writer) stats(i int, c counts, end sim.Time) {
+	st := pcapng.Stats{
+		Interface: i, EndPS: int64(end),
+		Received: pcapng.Of(c.in), Dropped: pcapng.Of(c.dropped), DeliveredToUser: pcapng.Of(c.delivered),
+	}
+	if c.out > 0 {
+		st.Comment = strconv.FormatUint(c.out, 10) + " towards the wire"
+	}
+	if c.unshown > 0 {
+		st.Comment += ", " + strconv.FormatUint(c.unshown, 10) + " dropped without bytes to show"
+	}
+	s.w.WriteStats(&st)
 }
 
 var _ trace.Sink = (*Writer)(nil)
