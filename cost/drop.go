@@ -40,6 +40,7 @@ const (
 	NoMem
 	FullRing
 	DevReady
+	DevHdr
 	HdrTrunc
 	SKBUcopyFault
 	TapFilter
@@ -125,6 +126,7 @@ var reasons = [NumReasons]reasonInfo{
 	NoMem:                 {"NOMEM", true, "no memory for a buffer"},
 	FullRing:              {"FULL_RING", true, "the tap's ring was full"},
 	DevReady:              {"DEV_READY", true, "device not ready: nobody has it open"},
+	DevHdr:                {"DEV_HDR", true, "virtio_net_hdr in front of it is wrong"},
 	HdrTrunc:              {"HDR_TRUNC", true, "header could not be pulled"},
 	SKBUcopyFault:         {"SKB_UCOPY_FAULT", true, "copy across the guest's border faulted"},
 	TapFilter:             {"TAP_FILTER", true, "filter on the tap"},

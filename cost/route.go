@@ -132,6 +132,7 @@ const (
 	// The back end of a virtio device.
 
 	VhostWorker
+	VhostBufConsume
 	VhostGetDesc
 	TunRecvmsg
 	VhostCopyOut
@@ -143,9 +144,11 @@ const (
 	// In and out of the guest.
 
 	IrqfdInject
+	KvmWakeUp
 	KvmEntry
 	KvmEOI
 	KvmHalt
+	KvmInterrupted
 	KvmTimer
 	KvmNotify
 
@@ -297,21 +300,24 @@ var steps = [NumSteps]stepInfo{
 	SysPoll:         {"tun_chr_poll", Syscall, []Use{{IndirectCall, 1}, {Call, 1}}, "poll() asks for readiness"},
 	SysExit:         {"syscall_exit_to_user_mode", Syscall, []Use{{SyscallExit, 1}}, "back in the guest"},
 
-	VhostWorker:  {"vhost_worker", Vhost, []Use{{Call, 2}, {IndirectCall, 1}}, "the back end's thread takes its work: handle_rx, handle_tx"},
-	VhostGetDesc: {"vhost_get_vq_desc", Vhost, []Use{{VringGet, 1}}, "next chain of the guest's ring, checked"},
-	TunRecvmsg:   {"tun_recvmsg", Vhost, []Use{{Call, 2}}, "the frame at the tap's head, no system call"},
-	VhostCopyOut: {"copy_to_iter", Vhost, []Use{{CopyToUser, 1}}, "the copy into the guest's buffers"},
-	TunSendmsg:   {"tun_sendmsg", Vhost, []Use{{Call, 2}}, "the frame goes to the tap, no system call"},
-	VhostCopyIn:  {"copy_from_iter", Vhost, []Use{{CopyFromUser, 1}}, "the copy out of the guest's buffers"},
-	VhostAddUsed: {"vhost_add_used", Vhost, []Use{{VringPut, 1}}, "used entry: the guest may have its buffers back"},
-	VhostSignal:  {"vhost_signal", Vhost, []Use{{Eventfd, 1}}, "the guest wants to be told: call eventfd"},
+	VhostWorker:     {"vhost_worker", Vhost, []Use{{Call, 2}, {IndirectCall, 1}}, "the back end's thread takes its work: handle_rx, handle_tx"},
+	VhostBufConsume: {"vhost_net_buf_consume", Vhost, []Use{{RemoteLine, 1}, {Call, 1}}, "the next frame of those taken off the tap's ring in batches; the line comes from the other core"},
+	VhostGetDesc:    {"vhost_get_vq_desc", Vhost, []Use{{VringGet, 1}}, "next chain of the guest's ring, checked"},
+	TunRecvmsg:      {"tun_recvmsg", Vhost, []Use{{Call, 2}}, "the frame at the tap's head, no system call"},
+	VhostCopyOut:    {"copy_to_iter", Vhost, []Use{{CopyToUser, 1}}, "the copy into the guest's buffers"},
+	TunSendmsg:      {"tun_sendmsg", Vhost, []Use{{Call, 2}}, "the frame goes to the tap, no system call"},
+	VhostCopyIn:     {"copy_from_iter", Vhost, []Use{{CopyFromUser, 1}}, "the copy out of the guest's buffers"},
+	VhostAddUsed:    {"vhost_add_used", Vhost, []Use{{VringPut, 1}}, "used entry: the guest may have its buffers back"},
+	VhostSignal:     {"vhost_signal", Vhost, []Use{{Eventfd, 1}}, "the guest wants to be told: call eventfd"},
 
-	IrqfdInject: {"irqfd_wakeup", KVM, []Use{{IRQInject, 1}}, "MSI-X message of the virtual device put into the guest"},
-	KvmEntry:    {"vmx_vcpu_run", KVM, []Use{{Call, 4}}, "a vCPU thread that slept enters its guest"},
-	KvmEOI:      {"kvm_apic_set_eoi", KVM, []Use{{VirqEOI, 1}}, "the guest has handled its interrupt"},
-	KvmHalt:     {"kvm_vcpu_halt", KVM, []Use{{VMExit, 1}}, "the guest has nothing to do: exit, the thread sleeps"},
-	KvmTimer:    {"kvm_set_lapic_tscdeadline_msr", KVM, []Use{{VMExit, 1}}, "the guest sets its timer: exit"},
-	KvmNotify:   {"ioeventfd_write", KVM, []Use{{VMExit, 1}, {Eventfd, 1}}, "the guest's doorbell: exit, kick eventfd"},
+	IrqfdInject:    {"irqfd_wakeup", KVM, []Use{{IRQInject, 1}}, "MSI-X message of the virtual device put into the guest"},
+	KvmWakeUp:      {"kvm_vcpu_wake_up", KVM, []Use{{Wakeup, 1}}, "the vCPU's thread slept: made runnable"},
+	KvmEntry:       {"vmx_vcpu_run", KVM, []Use{{Call, 4}}, "a vCPU thread that slept enters its guest"},
+	KvmEOI:         {"kvm_apic_set_eoi", KVM, []Use{{VirqEOI, 1}}, "the guest has handled its interrupt"},
+	KvmHalt:        {"kvm_vcpu_halt", KVM, []Use{{VMExit, 1}}, "the guest has nothing to do: exit, the thread sleeps"},
+	KvmInterrupted: {"handle_external_interrupt", KVM, []Use{{VMExit, 1}}, "the host wants the CPU for an interrupt or another thread: exit"},
+	KvmTimer:       {"kvm_set_lapic_tscdeadline_msr", KVM, []Use{{VMExit, 1}}, "the guest sets its timer: exit"},
+	KvmNotify:      {"ioeventfd_write", KVM, []Use{{VMExit, 1}, {Eventfd, 1}}, "the guest's doorbell: exit, kick eventfd"},
 
 	VringInterrupt:      {"vring_interrupt", Guest, []Use{{GuestIRQ, 1}}, "interrupt of the virtual device: napi_schedule"},
 	GuestTimer:          {"hrtimer_interrupt", Guest, []Use{{GuestIRQ, 1}}, "a timer of the guest's kernel"},

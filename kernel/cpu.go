@@ -125,10 +125,12 @@ func (c *CPU) Fire(now sim.Time) {
 func (c *CPU) piece() bool {
 	switch {
 	case len(c.irqs) > 0:
+		c.exit()
 		v := c.irqs[0]
 		c.irqs = c.irqs[:copy(c.irqs, c.irqs[1:])]
 		v.d.interrupt(c, v.vector)
 	case len(c.work) > 0:
+		c.exit()
 		f := c.work[0]
 		c.work = c.work[:copy(c.work, c.work[1:])]
 		f(c)
@@ -142,6 +144,13 @@ func (c *CPU) piece() bool {
 		c.runTask() // nothing can come between here: one event less
 	}
 	return true
+}
+
+// exit takes the CPU from the thread that has it: a guest is left.
+func (c *CPU) exit() {
+	if t := c.current; t != nil && t.body != nil {
+		t.body.interrupted(c)
+	}
 }
 
 // later has f run on the CPU as a softirq, as soon as there is time.

@@ -63,6 +63,8 @@ type Kernel struct {
 	taps    map[string]*tap
 	tapList []*tap
 	tasks   []*task
+	vcpus   []*VCPU
+	virtios []*VirtioNet
 	storm   storm
 
 	starved  []starving // receive queues without buffers
@@ -189,10 +191,15 @@ func (k *Kernel) Now() sim.Time {
 	return now
 }
 
-// TapStats is what went through every tap.
+// TapStats is what went through every tap, those of virtio devices among them. The
+// queues of one are taken together.
 func (k *Kernel) TapStats() []TapStat {
 	var st []TapStat
-	for _, t := range k.tapList {
+	for i, t := range k.tapList {
+		if i > 0 && k.tapList[i-1].net == t.net {
+			st[len(st)-1].add(&t.stat)
+			continue
+		}
 		st = append(st, t.stat)
 	}
 	return st
@@ -217,6 +224,11 @@ func (k *Kernel) InFlight() (n uint64) {
 // for somebody who will not come.
 func (k *Kernel) CheckRest() error {
 	for _, d := range k.drivers {
+		if found := d.stalled(); len(found) > 0 {
+			return fmt.Errorf("stall: %s", strings.Join(found, "; "))
+		}
+	}
+	for _, d := range k.virtios {
 		if found := d.stalled(); len(found) > 0 {
 			return fmt.Errorf("stall: %s", strings.Join(found, "; "))
 		}
@@ -273,6 +285,12 @@ func (k *Kernel) Close() {
 		}
 	}
 	k.tasks = nil
+	for _, v := range k.vcpus {
+		if v.guest != nil {
+			v.guest.Close()
+		}
+	}
+	k.vcpus = nil
 	for _, b := range k.bridges {
 		b.host.close()
 	}

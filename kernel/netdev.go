@@ -9,11 +9,12 @@ import (
 	"ringside/sim"
 )
 
-// A netdev is an interface: what stands at a port of a bridge, one of the three.
+// A netdev is an interface: what stands at a port of a bridge, one of the four.
 type netdev struct {
-	tap  *tap
-	drv  *driver
-	peer *netdev // of a patch: the other end
+	tap    *tap
+	drv    *driver
+	peer   *netdev // of a patch: the other end
+	virtio *VirtioNet
 
 	br     *netbridge // nil if it is a port of none
 	port   bridge.Port
@@ -167,6 +168,9 @@ func (k *Kernel) netdev(name string) *netdev {
 // dev_queue_xmit.
 func (dev *netdev) transmit(c *CPU, list ...*skb) {
 	if c.k.offloading {
+		if dev.virtio != nil {
+			dev.virtio.setUp() // what it does itself depends on what its driver wants
+		}
 		dev.validate(c, list)
 		return
 	}
@@ -177,6 +181,10 @@ func (dev *netdev) transmit(c *CPU, list ...*skb) {
 func (dev *netdev) start(c *CPU, list []*skb) {
 	if dev.tap != nil {
 		dev.tap.xmit(c, list)
+		return
+	}
+	if dev.virtio != nil {
+		dev.virtio.xmit(c, list)
 		return
 	}
 	for _, s := range list {

@@ -52,6 +52,14 @@ type TapStat struct {
 	TxBytes   uint64
 }
 
+func (s *TapStat) add(t *TapStat) {
+	s.RxFrames += t.RxFrames
+	s.RxBytes += t.RxBytes
+	s.Truncated += t.Truncated
+	s.TxFrames += t.TxFrames
+	s.TxBytes += t.TxBytes
+}
+
 // xmit is tun_net_xmit for one frame after the other: it goes on the ring, its
 // reader is woken.
 func (t *tap) xmit(c *CPU, list []*skb) {
@@ -249,6 +257,30 @@ func (t *tap) Release(st *syscall.Task) {
 		if t.head++; t.head == t.size {
 			t.head = 0
 		}
+	}
+}
+
+// peek is the frame at the ring's head at the time now, nil if there is none.
+func (t *tap) peek(now sim.Time) *skb {
+	if t.ring == nil || t.ring[t.head].at > now {
+		return nil
+	}
+	return t.ring[t.head].s
+}
+
+// next is the frame at the ring's head, though it may be of a later time, and that.
+func (t *tap) next() (*skb, sim.Time) {
+	if t.ring == nil {
+		return nil, 0
+	}
+	return t.ring[t.head].s, t.ring[t.head].at
+}
+
+// take empties the slot at the ring's head at the time now.
+func (t *tap) take(now sim.Time) {
+	t.ring[t.head] = slot{nil, now}
+	if t.head++; t.head == t.size {
+		t.head = 0
 	}
 }
 

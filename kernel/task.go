@@ -27,6 +27,7 @@ type task struct {
 	started bool
 	done    bool
 	alarm   *sim.Timer // for timeouts; made when first needed
+	body    thread     // of a thread of the kernel's own, which has no program
 }
 
 // killed is what unwinds a program whose machine is switched off.
@@ -88,6 +89,10 @@ func (k *Kernel) Spawn(p Process) error {
 // runTask lets the current task run until it waits.
 func (c *CPU) runTask() {
 	t := c.current
+	if t.body != nil {
+		c.runThread(t)
+		return
+	}
 	t.started = true
 	_, ok := t.resume()
 	if c.watched {
@@ -109,6 +114,10 @@ func (c *CPU) runTask() {
 
 // wake makes a sleeping task runnable at the time at.
 func (t *task) wake(at sim.Time) {
+	if t.body != nil {
+		t.wakeThread(at)
+		return
+	}
 	if !t.asleep || t.alarm != nil && t.alarm.At() < at { // its alarm comes first
 		return
 	}

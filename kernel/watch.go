@@ -25,6 +25,14 @@ func (c *CPU) one(s cost.Step, f *skb) {
 //go:noinline
 func (c *CPU) noteOne(s cost.Step, f *skb) { c.note(s, f, 1, 0, "") }
 
+// many charges the step s n times for one frame, over so many bytes in all.
+func (c *CPU) many(s cost.Step, f *skb, n, bytes uint64) {
+	c.acct.ChargeBytes(s, n, bytes)
+	if c.watched && n > 0 {
+		c.note(s, f, n, bytes, "")
+	}
+}
+
 // all charges the steps, in order, once for every frame of list.
 func (c *CPU) all(list []*skb, steps ...cost.Step) {
 	if !c.watched {

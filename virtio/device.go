@@ -53,8 +53,7 @@ var (
 	ErrIndirect = errors.New("virtio: bad indirect descriptor")
 )
 
-// A Chain is what Device.Next found: pieces of guest memory, not yet copied. The
-// slices are used again by the next call with the same Chain.
+// A Chain is what Device.Next found: pieces of guest memory, not yet copied.
 type Chain struct {
 	Head   uint16
 	Out    [][]byte // the device may read
@@ -62,6 +61,9 @@ type Chain struct {
 	OutLen uint64   // bytes of Out
 	InLen  uint64   // of In
 }
+
+// Reset empties the chain and keeps its slices for use.
+func (c *Chain) Reset() { *c = Chain{Out: c.Out[:0], In: c.In[:0]} }
 
 // A Device is the host's side of a ring.
 type Device struct {
@@ -76,8 +78,9 @@ type Device struct {
 // Err is what broke the device's side; nil while it is sound.
 func (d *Device) Err() error { return d.err }
 
-// Next takes the next chain that was published by the time now into c. ok is false
-// if there is none. What breaks the format is an error, the same one for ever.
+// Next takes the next chain that was published by the time now and adds its pieces
+// to what c has; Head is the new one's. ok is false if there is none. What breaks
+// the format is an error, the same one for ever.
 func (d *Device) Next(now sim.Time, c *Chain) (ok bool, err error) {
 	if d.err != nil {
 		return false, d.err
@@ -100,7 +103,7 @@ func (d *Device) Next(now sim.Time, c *Chain) (ok bool, err error) {
 		d.err = fmt.Errorf("%w: %d of %d", ErrHead, head, r.size)
 		return false, d.err
 	}
-	*c = Chain{Head: head, Out: c.Out[:0], In: c.In[:0]}
+	c.Head = head
 	if err := d.walk(c, r.desc, head, r.size, false); err != nil {
 		d.err = err
 		return false, err
@@ -205,27 +208,28 @@ func (d *Device) DisableKicks() {
 	}
 }
 
-// EnableKicks asks the driver to kick for the next chain. For what is on the ring
-// already it will not: more says that there is a chain at the time now. If there
-// is one of a later time only, at is that time, and the driver, which has asked too
-// early, must be taken as having kicked then; else at is Never.
-func (d *Device) EnableKicks(now sim.Time) (more bool, at sim.Time) {
+// EnableKicks asks the driver to kick for the next chain beyond those that are
+// known, that is seen by Next and put back by Undo. For what is on the ring already
+// it will not kick; the results are those of Pending. Where at is not Never the
+// driver has asked too early and must be taken as having kicked then.
+func (d *Device) EnableKicks(now sim.Time, known int) (more bool, at sim.Time) {
 	d.silent = false
 	if d.r.eventIdx {
-		binary.LittleEndian.PutUint16(d.r.availEventAt(), d.last)
+		binary.LittleEndian.PutUint16(d.r.availEventAt(), d.last+uint16(known))
 	} else {
 		d.r.setUsedFlags(0)
 	}
-	return d.Pending(now)
+	return d.Pending(now, known)
 }
 
-// Pending says whether there is a chain at the time now, and if there is a later
-// one only, when; else at is Never. A ring that is broken has none.
-func (d *Device) Pending(now sim.Time) (more bool, at sim.Time) {
-	if d.r.availIdx() == d.last || d.err != nil {
+// Pending says whether there is a chain beyond the known ones at the time now, and
+// if there is a later one only, when; else at is Never. A ring that is broken has
+// none.
+func (d *Device) Pending(now sim.Time, known int) (more bool, at sim.Time) {
+	if ahead := d.r.availIdx() - d.last; int(ahead) <= known || d.err != nil {
 		return false, sim.Never
 	}
-	if t := d.r.availAt[d.last&d.r.mask]; t > now {
+	if t := d.r.availAt[(d.last+uint16(known))&d.r.mask]; t > now {
 		return false, t
 	}
 	return true, sim.Never

@@ -208,7 +208,7 @@ func (d *Driver) Pending(now sim.Time) bool {
 // is a used entry that it asked to be called for. It is an oracle for a ring at rest.
 func (d *Driver) Overdue() bool {
 	idx := d.r.usedIdx()
-	if !d.calls || idx == d.seen || d.err != nil {
+	if !d.calls || idx == d.seen || d.err != nil || d.InFlight() == 0 {
 		return false
 	}
 	return !d.r.eventIdx || needEvent(binary.LittleEndian.Uint16(d.r.usedEventAt()), idx, d.seen)

@@ -16,6 +16,10 @@ type Layout struct {
 	Desc, Avail, Used mem.Addr
 }
 
+// A Pair is where a pair of queues is: one for frames to the guest, one for frames
+// from it.
+type Pair struct{ Rx, Tx Layout }
+
 // MaxSize is the largest ring there can be [2.7].
 const MaxSize = 32768
 

@@ -1,0 +1,236 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"ringside/cost"
+	"ringside/sim"
+	"ringside/syscall"
+	"ringside/trace"
+)
+
+// A Guest is what runs on a virtual CPU: a kernel of its own. Its methods are called
+// by the event loop, and it calls back the VCPU it was started on.
+type Guest interface {
+	// Run does one piece of the most urgent work: one interrupt, one poll, one stretch
+	// of a process. False says that there was nothing to do: the guest halts until an
+	// interrupt comes or its timer goes off.
+	Run() bool
+	// Interrupt says that an interrupt of that vector is pending; the next Run
+	// handles it.
+	Interrupt(vector int)
+	// Timer says that the time of the last WakeAt has come, likewise.
+	Timer()
+	// Close ends what runs in the guest. No goroutine is left.
+	Close()
+}
+
+// VCPUConfig describes a virtual CPU.
+type VCPUConfig struct {
+	Name string // of its thread
+	ID   int32  // of the guest, in traces
+	CPU  int    // of the host, which the thread is pinned to
+}
+
+// A VCPU is a thread of the host in which a guest runs, one piece at a time. Its
+// methods are for the guest's kernel and its drivers, and only while they run.
+type VCPU struct {
+	k     *Kernel
+	cpu   *CPU
+	task  task
+	guest Guest
+
+	inside bool // in the guest; else an entry is due before the next piece
+	irqs   []virq
+	eois   uint64     // interrupts that the guest has in hand
+	timer  *sim.Timer // made when first needed
+	fired  bool       // and not told yet
+}
+
+// A virq is an interrupt that was injected. The vCPU does not see it earlier than
+// it was.
+type virq struct {
+	vector int
+	at     sim.Time
+}
+
+// AddVCPU makes a virtual CPU; Start lets a guest run on it.
+func (k *Kernel) AddVCPU(c VCPUConfig) (*VCPU, error) {
+	if c.CPU < 0 || c.CPU >= len(k.cpus) {
+		return nil, fmt.Errorf("kernel: %s wants CPU %d, and there are %d", c.Name, c.CPU, len(k.cpus))
+	}
+	v := &VCPU{k: k, cpu: k.cpus[c.CPU]}
+	v.task = task{cpu: v.cpu, body: v, Task: &syscall.Task{Name: c.Name, ID: c.ID}}
+	k.vcpus = append(k.vcpus, v)
+	return v, nil
+}
+
+// Start lets g run as soon as the CPU has time. It is called once.
+func (v *VCPU) Start(g Guest) error {
+	if v.guest != nil {
+		return errors.New("kernel: " + v.task.Name + " has a guest already")
+	}
+	v.guest = g
+	v.cpu.enqueue(&v.task, v.k.eng.Now())
+	return nil
+}
+
+// piece enters the guest, unless it is there, and lets it do one piece of work.
+func (v *VCPU) piece(c *CPU) bool {
+	if !v.inside {
+		v.inside = true
+		c.shared(cost.KvmEntry, 1, v.task.Name)
+	}
+	v.see(c.clock.Now())
+	more := v.guest.Run()
+	if v.eois > 0 {
+		c.shared(cost.KvmEOI, v.eois, v.task.Name)
+		v.eois = 0
+	}
+	return more
+}
+
+// see tells the guest of what is pending at the time now.
+func (v *VCPU) see(now sim.Time) {
+	if v.fired {
+		v.fired = false
+		v.guest.Timer()
+	}
+	if len(v.irqs) == 0 {
+		return
+	}
+	later := v.irqs[:0]
+	for _, q := range v.irqs {
+		if q.at > now {
+			later = append(later, q)
+			continue
+		}
+		v.eois++
+		v.guest.Interrupt(q.vector)
+	}
+	v.irqs = later
+}
+
+// rest is kvm_vcpu_halt: the guest waits for an interrupt. One that was injected for
+// a later time is known already.
+func (v *VCPU) rest(c *CPU) sim.Time {
+	v.inside = false
+	c.shared(cost.KvmHalt, 1, v.task.Name)
+	if v.fired {
+		return c.clock.Now()
+	}
+	return v.pending()
+}
+
+// pending is the time of the first interrupt that the guest has not seen.
+func (v *VCPU) pending() sim.Time {
+	at := sim.Never
+	for _, q := range v.irqs {
+		at = min(at, q.at)
+	}
+	return at
+}
+
+// interrupted is the exit that gives the CPU to the host.
+func (v *VCPU) interrupted(c *CPU) {
+	if v.inside {
+		v.inside = false
+		c.shared(cost.KvmInterrupted, 1, v.task.Name)
+	}
+}
+
+// inject is irqfd_wakeup: the CPU c puts an interrupt into the guest. One that is
+// pending already takes it in, as a bit in the APIC does.
+func (v *VCPU) inject(c *CPU, vector int) {
+	c.shared(cost.IrqfdInject, 1, v.task.Name)
+	if v.task.asleep {
+		c.shared(cost.KvmWakeUp, 1, v.task.Name)
+	}
+	v.injectAt(c.clock.Now(), vector)
+}
+
+func (v *VCPU) injectAt(at sim.Time, vector int) {
+	v.task.wakeThread(at)
+	for i := range v.irqs {
+		if q := &v.irqs[i]; q.vector == vector {
+			q.at = min(q.at, at)
+			return
+		}
+	}
+	v.irqs = append(v.irqs, virq{vector, at})
+}
+
+// Now is the time of the CPU: the end of everything charged to it so far.
+func (v *VCPU) Now() sim.Time { return v.cpu.clock.Now() }
+
+// Charge does the step s n times.
+func (v *VCPU) Charge(s cost.Step, n uint64) { v.cpu.shared(s, n, v.task.Name) }
+
+// ChargeBytes does the step s n times, over so many bytes in all.
+func (v *VCPU) ChargeBytes(s cost.Step, n, bytes uint64) {
+	v.ChargeFrame(0, s, n, bytes)
+}
+
+// ChargeFrame is ChargeBytes for the frame with that ID, if it is one, so that its
+// journey shows the step.
+func (v *VCPU) ChargeFrame(id uint64, s cost.Step, n, bytes uint64) {
+	c := v.cpu
+	c.acct.ChargeBytes(s, n, bytes)
+	if !c.watched {
+		return
+	}
+	c.showBorder(c.current, c.clock.Now()-c.took(s, n, bytes))
+	if id == 0 || c.k.sink.Watching(id) {
+		c.k.sink.Step(trace.Step{ID: id, At: c.clock.Now(), CPU: int32(c.id), Step: s, N: n, Bytes: bytes, Note: v.task.Name})
+	}
+}
+
+// Work does a program's own work, beside the price of GuestRun that was charged when
+// it began, for at most the span d, and returns how much of d is left: it stops where
+// something may come that is to be looked at first. It makes some progress.
+func (v *VCPU) Work(d sim.Time) sim.Time {
+	c := v.cpu
+	now := c.clock.Now()
+	if now > syscall.EndOfTime {
+		v.Fail(fmt.Errorf("works beyond the end of virtual time, %v", syscall.EndOfTime))
+		return 0
+	}
+	turn := max(min(c.k.eng.Next(), v.pending())-now, grain)
+	if len(c.runq) > 0 {
+		turn = min(turn, max(c.sliceEnd, c.runq[0].at, now+grain)-now)
+	}
+	c.acct.Prolong(cost.GuestRun, c.clock.Cycles(min(d, turn)))
+	return max(d-(c.clock.Now()-now), 0)
+}
+
+// WakeAt sets the guest's timer: Guest.Timer is called at that time, or at once if it
+// has passed. Each call replaces the last; Never means not at all.
+func (v *VCPU) WakeAt(at sim.Time) {
+	if v.timer == nil {
+		v.timer = v.k.eng.NewTimer(v.task.Name, (*guestTimer)(v))
+	}
+	if at == v.timer.At() {
+		return
+	}
+	v.fired = false
+	if at != sim.Never {
+		v.Charge(cost.KvmTimer, 1)
+	}
+	v.k.eng.Arm(v.timer, at)
+}
+
+// guestTimer is a vCPU's timer as the engine knows it.
+type guestTimer VCPU
+
+// Fire is the end of the time that the guest has set.
+func (t *guestTimer) Fire(now sim.Time) {
+	t.fired = true
+	t.task.wakeThread(now)
+}
+
+// Fail ends the run with an error of the guest.
+func (v *VCPU) Fail(err error) { v.k.eng.Fail(fmt.Errorf("%s: %w", v.task.Name, err)) }
+
+// Halted says whether the guest waits for an interrupt.
+func (v *VCPU) Halted() bool { return v.task.asleep }
