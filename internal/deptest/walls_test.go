@@ -39,6 +39,7 @@ var walls = []wall{
 
 	{"nic", "ours", "cost mem offload sim trace", "hardware knows memory, time and its own registers: it cannot name the software that drives it"},
 	{"wire", "ours", "nic sim", "a link is a wire around a wire: it knows what a frame on one is, and time; no device, kernel or bridge can tell that it is there"},
+	{"load", "ours", "nic sim", "a load is a wire: it knows what a frame on one is, and time; what a machine makes of it is for others to say"},
 	{"bridge", "ours", "bridge/neigh bridge/snoop bridge/stp cost sim", "the bridge knows frames and port numbers, nothing else: no memory it could keep a frame in, no trace it could write, no device"},
 	{"bridge/snoop", "ours", "sim", "who is in which group is a matter of messages and their times: it knows no other part of the bridge"},
 	{"bridge/neigh", "ours", "", "who answers for whom is a matter of one frame and a table: it needs nothing of ours"},
@@ -60,7 +61,7 @@ var walls = []wall{
 	{"vm/guest vm/app", "std:os/... std:log/... std:io/fs std:path/filepath", "", "net's types are the face of a guest's sockets and programs may read HTTP, but nothing of the real machine's is opened"},
 	{"peer", "ours", "cost netstack nic offload sim vm/guest", "what stands at a wire is a machine of its own: it knows the wire and no host"},
 
-	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel mem nic sim trace vm vxlan wire", "the face puts the rooms together; it renders nothing and writes no file"},
+	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel load mem nic sim trace vm vxlan wire", "the face puts the rooms together; it renders nothing and writes no file"},
 
 	{"internal/capture internal/golden internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
 	{"internal/form", "ours", "bridge internal/spell sim", "how a file is taken apart knows values and their bounds, not what they are for"},
