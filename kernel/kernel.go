@@ -28,6 +28,7 @@ type Config struct {
 	Sink     trace.Sink // nil: nobody watches
 	CPUs     int        // 0 means 1
 	Host     HostStack  // at Bridge
+	Stack    HostConfig // of the host, besides its interfaces
 	TapQueue int        // frames a tap's ring holds; 0 means 1000, Linux's tx_queue_len
 	FirstID  uint64     // of frames that begin here; 0 means trace.FirstOwnID
 }
@@ -67,6 +68,7 @@ type Kernel struct {
 	virtios []*VirtioNet
 	storm   storm
 
+	host     hostStack
 	starved  []starving // receive queues without buffers
 	watchdog *sim.Timer // made when first needed
 
@@ -102,6 +104,7 @@ func Boot(cfg Config) (*Kernel, error) {
 	if k.ids == 0 {
 		k.ids = trace.FirstOwnID
 	}
+	k.host = hostStack{k: k, cfg: cfg.Stack}
 	if k.tapQueue == 0 {
 		k.tapQueue = tapQueue
 	}
@@ -291,7 +294,5 @@ func (k *Kernel) Close() {
 		}
 	}
 	k.vcpus = nil
-	for _, b := range k.bridges {
-		b.host.close()
-	}
+	k.host.close()
 }

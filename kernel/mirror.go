@@ -55,14 +55,20 @@ func (b *netbridge) replain() {
 }
 
 // ingress is what happens to frames before the rx_handler of the interface's
-// bridge has them: they are mirrored. Without a bridge nobody has them.
+// bridge has them: they are mirrored. Without a bridge the host's stack has them, if
+// it has an address there.
 func (k *Kernel) ingress(c *CPU, dev *netdev, list []*skb) {
 	for _, s := range list {
 		if dev.mirror.in != nil {
 			dev.mirror.copy(c, dev.mirror.in, s)
 		}
-		if dev.br == nil {
-			c.one(cost.NetifReceiveSkbCore, s)
+		if dev.br != nil {
+			continue
+		}
+		c.one(cost.NetifReceiveSkbCore, s)
+		if dev.host != nil {
+			dev.host.input(c, s)
+		} else {
 			c.drop(s, cost.Stack, cost.UnhandledProto)
 		}
 	}

@@ -17,6 +17,7 @@ type netdev struct {
 	virtio *VirtioNet
 
 	br     *netbridge // nil if it is a port of none
+	host   *hostPort  // of such a one: where the host's stack stands, if it does
 	port   bridge.Port
 	index  int32 // that traces know it by; see Kernel.Interfaces
 	name   string
@@ -34,7 +35,7 @@ type netbridge struct {
 	br    *bridge.Bridge
 	index int32     // of its own interface
 	ports []*netdev // by number; nil at Local and where there is none
-	host  hostStack
+	host  *hostPort
 	timer *sim.Timer
 
 	// plain is the longest frame that may leave by any port just so. Longer ones
@@ -48,7 +49,8 @@ type Interface struct {
 	Bridge *bridge.Bridge
 	Alone  bool // is a port of no bridge
 	Port   bridge.PortConfig
-	MTU    int // 0 means as long a frame as the device takes
+	MTU    int       // 0 means as long a frame as the device takes
+	Host   HostStack // of an interface that is Alone: what the host's stack has there
 }
 
 // ErrName says that an interface has that name already.
@@ -63,11 +65,9 @@ func (k *Kernel) AddBridge(br *bridge.Bridge, host HostStack) error {
 	if name != "" && k.named[name] {
 		return fmt.Errorf("kernel: bridge %s: %w", name, ErrName)
 	}
-	if host.MTU == 0 {
-		host.MTU = 1500
-	}
 	b := &netbridge{k: k, br: br, index: k.newIndex(name), plain: math.MaxInt32}
-	b.host = hostStack{k: k, b: b, cfg: host}
+	b.host = k.host.newPort(host, name, b.index)
+	b.host.br = b
 	b.timer = k.eng.NewBackgroundTimer("br_fdb_cleanup", sim.HandlerFunc(b.expired))
 	k.bridges = append(k.bridges, b)
 	return nil
@@ -105,6 +105,10 @@ func (k *Kernel) plug(dev *netdev, at Interface, device int) error {
 		b.setPort(dev)
 	}
 	dev.index = k.newIndex(dev.name)
+	if at.Alone && len(at.Host.Addresses) > 0 {
+		dev.host = k.host.newPort(at.Host, dev.name, dev.index)
+		dev.host.dev = dev
+	}
 	k.netdevs = append(k.netdevs, dev)
 	return nil
 }

@@ -107,10 +107,11 @@ func (e *endpoint) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) 
 // what travels beside the frame.
 func (e *endpoint) describe(pkt *stack.PacketBuffer, p *Packet) tcpip.Error {
 	p.Meta = offload.Meta{}
+	p.Forwarded = pkt.NetworkPacketInfo.IsForwardedPacket
 	if pkt.Mark == unsummed {
 		return nil
 	}
-	if pkt.NetworkPacketInfo.IsForwardedPacket {
+	if p.Forwarded {
 		return e.forwarded(pkt, p)
 	}
 	at := sumAt(pkt)
@@ -228,12 +229,13 @@ func (i *Interface) send(p *Packet) bool {
 	if p.Meta.GSO != offload.GSONone && p.Len-header.EthernetMinimumSize > max(i.cfg.GSOMax, i.cfg.MTU) {
 		return i.sendCut(p)
 	}
+	n := uint64(p.Len)
 	if !i.cfg.Link.Send(p) {
 		i.stat.TxDropped++
 		return false
 	}
 	i.stat.TxFrames++
-	i.stat.TxBytes += uint64(p.Len)
+	i.stat.TxBytes += n
 	return true
 }
 

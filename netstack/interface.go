@@ -19,6 +19,8 @@ type Packet struct {
 	Parts [][]byte // that the frame is made of, in order
 	Len   int      // of all parts
 	Meta  offload.Meta
+
+	Forwarded bool // of what is sent: it came from elsewhere
 }
 
 // A Link takes what an interface sends.
