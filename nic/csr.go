@@ -212,6 +212,7 @@ func (n *NIC) write(reg, v uint32, now sim.Time) error {
 		n.dtxctl = v
 	case RXCSUM:
 		n.rxcsum = Rxcsum(v)
+		n.limit()
 	case RLPML:
 		n.rlpml = v & 0x3FFF
 		n.limit()

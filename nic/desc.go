@@ -20,10 +20,15 @@ type RxDesc []byte
 
 // Status bits of a written-back receive descriptor [7.1].
 const (
-	RxDD  = 1 << 0 // descriptor done
-	RxEOP = 1 << 1 // end of packet
-	RxVP  = 1 << 3 // VLAN tag stripped; never set here
-	RxPIF = 1 << 7 // passed an inexact filter only: the MTA, or promiscuity
+	RxDD    = 1 << 0  // descriptor done
+	RxEOP   = 1 << 1  // end of packet
+	RxVP    = 1 << 3  // VLAN tag stripped: it stands in the descriptor
+	RxUDPCS = 1 << 4  // UDP's checksum was verified
+	RxTCPCS = 1 << 5  // TCP's or UDP's was
+	RxIPCS  = 1 << 6  // that of the IPv4 header was
+	RxPIF   = 1 << 7  // passed an inexact filter only: the MTA, or promiscuity
+	RxTCPE  = 1 << 29 // what RxTCPCS tells of is wrong
+	RxIPE   = 1 << 30 // what RxIPCS tells of is wrong
 )
 
 // Packet types of a written-back receive descriptor, as bits of its first word
@@ -70,6 +75,9 @@ func (d RxDesc) Status() uint32 { return binary.LittleEndian.Uint32(d[8:]) }
 // Len is the number of bytes in the descriptor's buffer.
 func (d RxDesc) Len() int { return int(binary.LittleEndian.Uint16(d[12:])) }
 
+// VLAN is the tag that was stripped, when RxVP is set.
+func (d RxDesc) VLAN() uint16 { return binary.LittleEndian.Uint16(d[14:]) }
+
 // Hash is the RSS hash and what it covers, of the last descriptor of a frame.
 func (d RxDesc) Hash() (uint32, RSSType) {
 	return binary.LittleEndian.Uint32(d[4:]), RSSType(d[0] & 0xF)
@@ -95,19 +103,18 @@ const (
 	TxIFCS        = 1 << 25 // insert FCS
 	TxRS          = 1 << 27 // report status: write DD back
 	TxDEXT        = 1 << 29 // advanced descriptor
-	TxVLE         = 1 << 30 // insert VLAN tag; not modelled
-	TxTSE         = 1 << 31 // TCP segmentation; not modelled
+	TxVLE         = 1 << 30 // insert the context's VLAN tag; of a frame's first descriptor
+	TxTSE         = 1 << 31 // TCP segmentation; likewise
 )
 
 // Fields of a transmit descriptor's fourth word [7.2].
 const (
-	TxDD           = 1 << 0
-	TxIXSM         = 1 << 8 // insert IP checksum; not modelled
-	TxTXSM         = 1 << 9 // insert L4 checksum; not modelled
-	TxPaylenShift  = 14
-	txPoptsIPsec   = 1 << 10
-	txUnsupported3 = TxVLE | TxTSE
-	txUnsupported4 = TxIXSM | TxTXSM | txPoptsIPsec
+	TxDD          = 1 << 0
+	TxIDXShift    = 4      // which of the queue's two contexts
+	TxIXSM        = 1 << 8 // insert the sum of the IPv4 header; of a frame's first descriptor
+	TxTXSM        = 1 << 9 // insert the sum of TCP or UDP; likewise
+	TxPaylenShift = 14
+	txPoptsIPsec  = 1 << 10
 )
 
 // Give writes the read format of a data descriptor: n bytes at buffer, the
@@ -116,6 +123,12 @@ func (d TxDesc) Give(buffer uint64, n int, cmd uint32, frame int) {
 	binary.LittleEndian.PutUint64(d, buffer)
 	binary.LittleEndian.PutUint32(d[8:], uint32(n)&0xFFFF|TxTypeData|TxDEXT|cmd)
 	binary.LittleEndian.PutUint32(d[12:], uint32(frame)<<TxPaylenShift)
+}
+
+// Ask adds option bits to a data descriptor: TxIXSM, TxTXSM, and the index of a
+// context. Those of command, TxVLE and TxTSE, are given with Give.
+func (d TxDesc) Ask(opts uint32) {
+	binary.LittleEndian.PutUint32(d[12:], binary.LittleEndian.Uint32(d[12:])|opts)
 }
 
 // Done says that the device has written the descriptor back.

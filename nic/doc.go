@@ -63,9 +63,12 @@
 //     buffer size from RCTL.BSIZE, head write-back, NSE. Prefetch, write-back and
 //     host thresholds (RXDCTL, TXDCTL) are remembered and change nothing: a
 //     descriptor is fetched when its frame needs it, and written back at once.
-//   - Offloads: checksums both ways, TCP segmentation, VLAN stripping (CTRL.VME),
-//     insertion and filtering (VFTA, RCTL.VFE). The VLAN tag stays in the frame.
-//     Context descriptors are taken and remembered.
+//   - Offloads: segmentation of UDP, SCTP's checksum, the packet checksum of
+//     RXCSUM.PCSS, header split, filtering by VLAN (VFTA, RCTL.VFE). Of a frame that
+//     it cuts the device makes the pseudo-header's sum itself and does not ask what
+//     the driver has put there. RXCSUM's bits are clear after a reset, where the
+//     datasheet has IPOFLD and TUOFLD set. A context that does not fit its frame
+//     drops it, where hardware sends what comes out.
 //   - FCS: frames have none in memory, so RCTL.SECRC must be set. On the wire it
 //     takes its time.
 //   - RSS: extension headers of IPv6 are not followed, so home addresses and

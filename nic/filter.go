@@ -71,6 +71,12 @@ func (n *NIC) classify(data []byte) (v verdict) {
 	} else if kind == etherIPv6 {
 		v.info, v.queue = n.parseIPv6(data[at:])
 	}
+	if n.rxcsum&(RxcsumIPOFLD|RxcsumTUOFLD) != 0 {
+		v.status |= n.checked(data)
+	}
+	if n.ctrl&CtrlVME != 0 {
+		n.strip(&v, data)
+	}
 	return v
 }
 
@@ -175,6 +181,9 @@ func (n *NIC) limit() {
 	}
 	n.lengths = uint(max(longest-header+1, 0))
 	n.plainLengths = uint64(max(longest-plainMin+1, 0))
+	if n.rxcsum&(RxcsumIPOFLD|RxcsumTUOFLD) != 0 {
+		n.plainLengths = 0 // each is looked at whole
+	}
 	n.lone = n.rctl&RctlUPE != 0 && (n.nExact == 0 || n.nExact == 1 && n.first <= addrMask)
 }
 

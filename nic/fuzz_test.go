@@ -178,7 +178,12 @@ func checkConserved(t *testing.T, d *nictest.Driver, played uint64) {
 	if n.Dropped+n.DroppedTx != d.Drops.Total() {
 		t.Fatalf("%d and %d dropped, %d counted", n.Dropped, n.DroppedTx, d.Drops.Total())
 	}
-	if int(n.Sent) != len(d.Wire.Sent) {
+	for _, f := range d.Wire.Sent {
+		if len(f.Data) < 60 || len(f.Data) > nic.MaxFrame-4 {
+			t.Fatalf("a frame of %d bytes on the wire", len(f.Data))
+		}
+	}
+	if n.Segmented > n.Sent || int(n.Sent) != len(d.Wire.Sent) {
 		t.Fatalf("%d sent, %d on the wire", n.Sent, len(d.Wire.Sent))
 	}
 }
@@ -212,6 +217,30 @@ func untouched(t *testing.T, d *nictest.Driver) {
 	}
 }
 
+// offloadRing is memory with a transmit ring of frames that ask for all there is:
+// context and frame, eight times.
+func offloadRing() []byte {
+	memory := make([]byte, 1<<14)
+	frame := segmentTo(false, false, 3000)
+	copy(memory[1024:], frame)
+	for i := range 8 {
+		x := context4(20)
+		x.MSS, x.Index, x.VLAN = 300+100*i, i&1, uint16(i)
+		cmd, opts := uint32(nic.TxEOP|nic.TxIFCS|nic.TxRS), uint32(nic.TxIXSM|nic.TxTXSM|x.Index<<nic.TxIDXShift)
+		if i&2 != 0 {
+			cmd |= nic.TxVLE
+		}
+		if i&4 == 0 {
+			cmd |= nic.TxTSE
+		}
+		nic.TxDesc(memory[256+32*i:]).GiveContext(x)
+		d := nic.TxDesc(memory[256+32*i+16:])
+		d.Give(1024, len(frame), cmd, len(frame)-54)
+		d.Ask(opts)
+	}
+	return memory
+}
+
 // FuzzRing lets the fuzzer write the whole memory, rings and all, then plays
 // frames and rings doorbells. Whatever the descriptors say, the device must not
 // panic, its books must agree, and no frame may be lost.
@@ -221,6 +250,7 @@ func FuzzRing(f *testing.F) {
 		nic.RxDesc(ring[16*i:]).Give(uint64(512 + 2048*i))
 		nic.TxDesc(ring[256+16*i:]).Give(uint64(512+64*i), 64, nic.TxEOP|nic.TxIFCS|nic.TxRS, 64)
 	}
+	f.Add(byte(2), offloadRing(), []byte{3, 16, 2, 200, 3, 4, 2, 9})
 	f.Add(byte(2), ring, []byte{0, 60, 1, 15, 2, 9, 3, 15})
 	f.Add(byte(1), ring, []byte{0, 255, 0, 255, 1, 15, 2, 200, 3, 8, 3, 15, 2, 200})
 	f.Add(byte(130), bytes.Repeat([]byte{0, 2, 0, 0, 0, 0, 0, 0}, 64), []byte{0, 255, 1, 15, 2, 200, 1, 3, 2, 200})
@@ -254,6 +284,8 @@ func FuzzRing(f *testing.F) {
 				d.Wire.Play(nic.WireFrame{ID: id, At: d.Engine.Now(), Data: bytes.Repeat([]byte{v}, 14+int(v)*36)})
 			case 1:
 				d.Write(nic.RDT(0), uint32(v%17))
+				d.Write(nic.RXCSUM, uint32(v>>6)<<8)
+				d.Write(nic.CTRL, uint32(nic.CtrlFD|nic.CtrlSLU)|uint32(v>>5&1)<<30)
 			case 2:
 				d.Now += sim.Time(v) * 100 * ns
 				_ = d.Engine.RunUntil(d.Now)

@@ -54,18 +54,19 @@ type NIC struct {
 	stats counters
 
 	// Reception.
-	rx      [MaxQueues]rxQueue // those from queues on are always off
-	held    WireFrame          // the frame under way on the wire, if have
-	have    bool
-	idle    bool     // the wire has said that it has nothing
-	arrives sim.Time // when the held frame's last bit is in
-	link    link
-	fifo    fifo
-	dma     dma
-	dmaFree sim.Time // when the receive DMA engine is done with what it has
-	passing int      // bytes of the frame that keeps it busy, if that went straight to memory
-	did     burst    // since the last charge
-	stalled bool     // the head of the packet buffer waits for a descriptor
+	rx       [MaxQueues]rxQueue // those from queues on are always off
+	held     WireFrame          // the frame under way on the wire, if have
+	have     bool
+	idle     bool     // the wire has said that it has nothing
+	arrives  sim.Time // when the held frame's last bit is in
+	link     link
+	fifo     fifo
+	dma      dma
+	dmaFree  sim.Time // when the receive DMA engine is done with what it has
+	passing  int      // bytes of the frame that keeps it busy, if that went straight to memory
+	did      burst    // since the last charge
+	stripped []byte   // the held frame without its tag
+	stalled  bool     // the head of the packet buffer waits for a descriptor
 
 	filters
 	rss       *toeplitz  // tables of the key, once there is use for them

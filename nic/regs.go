@@ -130,7 +130,7 @@ const (
 	CtrlFD  Ctrl = 1 << 0  // full duplex
 	CtrlSLU Ctrl = 1 << 6  // set link up
 	CtrlRST Ctrl = 1 << 26 // reset; clears itself
-	CtrlVME Ctrl = 1 << 30 // VLAN tags stripped; not modelled
+	CtrlVME Ctrl = 1 << 30 // VLAN tags are taken off received frames
 )
 
 // Status is the STATUS register [8.2].
@@ -228,8 +228,8 @@ type Rxcsum uint32
 
 // Bits of RXCSUM.
 const (
-	RxcsumIPOFLD Rxcsum = 1 << 8  // IPv4 checksum offload; not modelled
-	RxcsumTUOFLD Rxcsum = 1 << 9  // TCP and UDP likewise
+	RxcsumIPOFLD Rxcsum = 1 << 8  // sums of IPv4 headers are verified; 0 after a reset of the model
+	RxcsumTUOFLD Rxcsum = 1 << 9  // and those of TCP and UDP
 	RxcsumPCSD   Rxcsum = 1 << 13 // the descriptor holds the RSS hash, not a checksum
 )
 

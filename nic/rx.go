@@ -28,6 +28,7 @@ type verdict struct {
 	status uint32 // RxPIF
 	queue  uint32
 	reason cost.DropReason
+	tag    uint16 // that was stripped, with RxVP
 }
 
 // A burst is what receive has done, to be charged and counted once.
@@ -36,6 +37,7 @@ type burst struct {
 	seen, seenBytes       uint64 // taken from the wire beside them
 	good, goodBytes       uint64 // of those, with room in the packet buffer
 	descs, bytes          uint64 // moved by the DMA engine from there
+	tags                  uint64 // stripped
 	tlps                  uint64 // of all
 }
 
@@ -108,6 +110,8 @@ func (n *NIC) straight(now sim.Time) bool {
 			}
 		} else {
 			v = n.classify(n.held.Data)
+			data = n.held.Data // without its tag, perhaps
+			size = uint64(len(data))
 		}
 
 		// Where it goes.
@@ -190,9 +194,9 @@ func (n *NIC) charge(b *burst) {
 	n.written += b.through
 	seen, good, descs := b.seen+b.through, b.good+b.through, b.descs+b.through
 	n.stats.tpr += seen
-	n.stats.tor += b.seenBytes + b.throughBytes + seen*fcs
+	n.stats.tor += b.seenBytes + b.throughBytes + b.tags*tagSize + seen*fcs
 	n.stats.gprc += good
-	n.stats.gorc += b.goodBytes + b.throughBytes + good*fcs
+	n.stats.gorc += b.goodBytes + b.throughBytes + b.tags*tagSize + good*fcs
 	n.acct.Frames(cost.NIC, seen)
 	n.acct.ChargeBytes(cost.DevDescFetch, descs, descs*DescSize)
 	n.acct.ChargeBytes(cost.DevRxDMA, descs, b.bytes+b.throughBytes)
@@ -236,7 +240,7 @@ func (n *NIC) badBuffer(q int, index uint32, d *[DescSize]byte, at sim.Time) {
 // writeBack overwrites a descriptor with its write-back format.
 func writeBack(d *[DescSize]byte, v verdict, size uint64, status uint32) {
 	binary.LittleEndian.PutUint64(d[:], v.info)
-	binary.LittleEndian.PutUint64(d[8:], uint64(v.status|status)|size<<32)
+	binary.LittleEndian.PutUint64(d[8:], uint64(v.status|status)|size<<32|uint64(v.tag)<<48)
 }
 
 // drop ends a frame's life in the device.

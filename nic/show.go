@@ -32,10 +32,11 @@ func (n *NIC) showWritten(queue int, id uint64, at sim.Time, data []byte, descs 
 	}
 }
 
-// showSent lets the sink see a frame that was fetched and has left.
-func (n *NIC) showSent(queue int, id uint64, fetched, out sim.Time, data []byte, c *chain) {
+// showSent lets the sink see a frame that was fetched and has left. Of several that
+// were one the first shows the steps that were done for all.
+func (n *NIC) showSent(queue int, id uint64, fetched, out sim.Time, data []byte, c *chain, first bool) {
 	n.show(trace.Frame{ID: id, At: fetched, Point: trace.NIC, Tx: true, Queue: int32(queue), Data: data})
-	if n.sink.Watching(id) {
+	if first && n.sink.Watching(id) {
 		for _, s := range [...]trace.Step{
 			{Step: cost.DevDescFetch, N: uint64(c.descs), Bytes: uint64(c.descs) * DescSize},
 			{Step: cost.DevTxDMA, N: uint64(c.descs), Bytes: uint64(c.size)},

@@ -5,6 +5,7 @@ import (
 
 	"ringside/cost"
 	"ringside/mem"
+	"ringside/offload"
 	"ringside/sim"
 	"ringside/trace"
 )
@@ -17,13 +18,14 @@ const txFIFO = 40 << 10
 // device is ahead by what it has fetched and not yet written back.
 type txQueue struct {
 	ring
-	bit      uint32 // cause in EICR; 0 when IVAR maps it nowhere
-	fetch    uint32 // next descriptor to fetch
-	epoch    uint32 // counts how often the queue was switched off
-	reported uint64 // descriptors written back
-	noticed  uint64 // of those, how many the last message of its vector told of
-	contexts [2][DescSize]byte
-	tdwb     [2]uint32
+	bit        uint32 // cause in EICR; 0 when IVAR maps it nowhere
+	fetch      uint32 // next descriptor to fetch
+	epoch      uint32 // counts how often the queue was switched off
+	reported   uint64 // descriptors written back
+	noticed    uint64 // of those, how many the last message of its vector told of
+	contexts   [2][DescSize]byte
+	contextSet uint8 // which of them were given, a bit each
+	tdwb       [2]uint32
 }
 
 // A sent is a frame that was fetched: at the time at its descriptors are the
@@ -50,6 +52,9 @@ type txState struct {
 	leavingN int // bytes in it
 	frame    [MaxFrame]byte
 	out      WireFrame
+
+	segmenter offload.Segmenter
+	parts     [][]byte
 }
 
 // transmitAll looks at every transmit ring.
@@ -90,8 +95,10 @@ func (n *NIC) transmit(queue int, now sim.Time) {
 		n.txFree = max(now, n.txFree)
 		b.descs += uint64(c.descs)
 		switch {
-		case c.context:
-			q.contexts[c.first[12]>>4&1] = *c.first
+		case c.isContext:
+			index := c.first[12] >> 4 & 1
+			q.contexts[index] = *c.first
+			q.contextSet |= 1 << index
 			n.txFree += sim.Time(n.price.txFetch)
 		case c.wrong != cost.NotDropped:
 			n.txFree += sim.Time(uint64(c.descs) * n.price.txFetch)
@@ -124,16 +131,19 @@ func (n *NIC) chargeTx(b *txBurst) {
 
 // A chain is the descriptors of one frame, from the queue's fetch on.
 type chain struct {
-	first   *[DescSize]byte
-	data    []byte // of the first descriptor, if it is the only one
-	descs   uint32
-	end     uint32 // index behind the last
-	size    int
-	tlps    uint64
-	report  int32 // last descriptor with RS, -1 if none has it
-	open    bool  // the end has not been given yet
-	context bool  // no frame: one context descriptor
-	wrong   cost.DropReason
+	first  *[DescSize]byte
+	data   []byte // of the first descriptor, if it is the only one
+	descs  uint32
+	end    uint32 // index behind the last
+	size   int
+	tlps   uint64
+	report int32 // last descriptor with RS, -1 if none has it
+	open   bool  // the end has not been given yet
+	wrong  cost.DropReason
+
+	isContext bool      // no frame: one context descriptor
+	asks      uint32    // what is to be done with the frame
+	context   TxContext // and how, if anything
 }
 
 // single takes the commonest chain, one good data descriptor, and says whether
@@ -151,7 +161,7 @@ func (n *NIC) single(q *txQueue, c *chain) bool {
 	}
 	c.first, c.data, c.descs, c.end = d, data, 1, q.next(q.fetch)
 	c.size, c.tlps, c.report = int(size), tlps(int(size)), -1
-	c.open, c.context, c.wrong = false, false, cost.NotDropped
+	c.open, c.isContext, c.asks, c.wrong = false, false, 0, cost.NotDropped
 	if word2&TxRS != 0 {
 		c.report = int32(q.fetch)
 	}
@@ -164,7 +174,7 @@ func (n *NIC) chain(queue int, c *chain, now sim.Time) {
 	q := &n.tx[queue]
 	*c = chain{first: q.desc(q.fetch), report: -1}
 	if cmd := binary.LittleEndian.Uint32(c.first[8:]); cmd&TxDEXT != 0 && cmd&TxTypeMask == TxTypeContext {
-		c.context, c.descs, c.end = true, 1, q.next(q.fetch)
+		c.isContext, c.descs, c.end = true, 1, q.next(q.fetch)
 		return
 	}
 	for i := q.fetch; ; {
@@ -210,8 +220,8 @@ func (n *NIC) badTx(d *[DescSize]byte, cmd, opts uint32, size int) (cost.DropRea
 		return cost.NICTxBad, "descriptor of a reserved type"
 	case opts&TxDD != 0:
 		return cost.NICTxBad, "descriptor given with DD set: not in the read format"
-	case cmd&txUnsupported3 != 0 || opts&txUnsupported4 != 0:
-		return cost.NICTxBad, "offload command (VLE, TSE, IXSM, TXSM, IPsec) is not modelled"
+	case opts&txPoptsIPsec != 0:
+		return cost.NICTxBad, "IPsec is not modelled"
 	case size == 0:
 		return cost.NICTxBad, "descriptor of length 0"
 	case n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d[:])), size) == nil:
@@ -234,16 +244,31 @@ func (n *NIC) checkFrame(c *chain, queue int, now sim.Time) {
 	q := &n.tx[queue]
 	last := q.before(c.end)
 	cmd := binary.LittleEndian.Uint32(q.desc(last)[8:])
-	paylen := int(binary.LittleEndian.Uint32(q.desc(q.fetch)[12:]) >> TxPaylenShift)
+	opts := binary.LittleEndian.Uint32(c.first[12:])
+	paylen, headers := int(opts>>TxPaylenShift), 0
+	c.asks = asked(binary.LittleEndian.Uint32(c.first[8:]), opts)
 	switch {
 	case c.wrong != cost.NotDropped:
-	case c.size+fcs > MaxFrame:
+	case c.asks&askTSE == 0 && c.size+fcs > MaxFrame:
 		n.badChain(c, queue, q.fetch, now, cost.NICTxBad, uint64(c.size), "frame longer than 9.5 KiB")
 	case c.size < header:
 		n.badChain(c, queue, q.fetch, now, cost.NICTxBad, uint64(c.size), "frame shorter than an Ethernet header")
 	case cmd&TxIFCS == 0:
 		n.badChain(c, queue, last, now, cost.NICTxBad, uint64(cmd), "frame without IFCS: it would leave without an FCS")
-	case paylen != c.size:
+	case c.asks != 0:
+		if what := c.orders(q); what != "" {
+			n.badOrders(c, queue, now, what)
+			return
+		}
+		if c.asks&askTSE != 0 { // then PAYLEN is that of the payload
+			if err := n.startTSO(q, c); err != nil {
+				n.badOrders(c, queue, now, "TSE: "+err.Error())
+				return
+			}
+			headers = n.segmenter.HeaderLen()
+		}
+	}
+	if c.wrong == cost.NotDropped && paylen != c.size-headers {
 		n.misuse(now, "TXD", queue, int(q.fetch), uint64(paylen), "PAYLEN is not the length of the frame")
 	}
 }
@@ -251,6 +276,10 @@ func (n *NIC) checkFrame(c *chain, queue int, now sim.Time) {
 // leave takes a good frame through the device: fetched when the transmit packet
 // buffer has room for it, on the wire when the link is free.
 func (n *NIC) leave(queue int, c *chain, tag Tag, b *txBurst) {
+	if c.asks != 0 {
+		n.leaveDone(queue, c, tag, b)
+		return
+	}
 	size := max(c.size, minFrame)
 	start := n.room(n.txFree, size)
 	descs := uint64(c.descs)
@@ -273,16 +302,10 @@ func (n *NIC) leave(queue int, c *chain, tag Tag, b *txBurst) {
 	if len(data) < minFrame {
 		data = n.gather(&n.tx[queue], c)
 	}
-	if data[0]&groupBit != 0 {
-		if binary.LittleEndian.Uint64(data)&addrMask == broadcast {
-			n.stats.bptc++
-		} else {
-			n.stats.mptc++
-		}
-	}
+	n.countGroup(data)
 	n.hash.Add(trace.Record{At: out, Kind: trace.Sent, A: tag.ID, B: trace.Bytes(data)})
 	if n.sink != nil {
-		n.showSent(queue, tag.ID, fetched, out, data, c)
+		n.showSent(queue, tag.ID, fetched, out, data, c, true)
 	}
 	n.out = WireFrame{ID: tag.ID, At: out, Data: data}
 	n.wire.Transmit(&n.out)

@@ -108,6 +108,10 @@ func longHeaders(head []byte, n int) (h headers, err error) {
 	return h, nil
 }
 
+// HeaderLen is the length of the headers of the frame that was started, from
+// Ethernet to TCP or UDP.
+func (s *Segmenter) HeaderLen() int { return s.h.payload }
+
 // Segments is how many segments the frame that was started has in all.
 func (s *Segmenter) Segments() int {
 	return s.n + max((s.left+s.size-1)/max(s.size, 1), btoi(s.n == 0))

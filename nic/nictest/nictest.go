@@ -313,6 +313,7 @@ type Frame struct {
 	Hash   uint32
 	Type   nic.RSSType
 	Packet uint32 // type bits
+	VLAN   uint16 // that was stripped
 	Descs  int
 }
 
@@ -331,6 +332,7 @@ func (d *Driver) Harvest(queue int) (frames []Frame) {
 		}
 		f.Tag, f.Status, f.Packet = d.NIC.RxTag(queue, i), desc.Status(), desc.PacketType()
 		f.Hash, f.Type = desc.Hash()
+		f.VLAN = desc.VLAN()
 		frames = append(frames, f)
 		f = Frame{}
 		r.Clean = r.after(i)
@@ -341,22 +343,44 @@ func (d *Driver) Harvest(queue int) (frames []Frame) {
 // Send puts a frame on a transmit ring, in pieces of at most piece bytes (0: in
 // one), and rings the doorbell.
 func (d *Driver) Send(queue int, tag nic.Tag, data []byte, piece int) {
+	d.put(queue, tag, data, piece, 0, 0, len(data))
+	d.Write(nic.TDT(queue), d.Tx[queue].Use)
+}
+
+// Ask is Send with a context descriptor in front, and bits of command and option
+// in the frame's first descriptor. Of a frame that is to be cut PAYLEN is what lies
+// behind the headers of the context.
+func (d *Driver) Ask(queue int, tag nic.Tag, data []byte, piece int, x nic.TxContext, cmd, opts uint32) {
+	r := d.Tx[queue]
+	r.Tx(r.Use).GiveContext(x)
+	r.Use = r.after(r.Use)
+	paylen := len(data)
+	if cmd&nic.TxTSE != 0 {
+		paylen -= x.MACLen + x.IPLen + x.L4Len
+	}
+	d.put(queue, tag, data, piece, cmd, opts|uint32(x.Index)<<nic.TxIDXShift, paylen)
+	d.Write(nic.TDT(queue), r.Use)
+}
+
+// put fills descriptors with a frame.
+func (d *Driver) put(queue int, tag nic.Tag, data []byte, piece int, first, opts uint32, paylen int) {
 	r := d.Tx[queue]
 	if piece == 0 {
 		piece = len(data)
 	}
 	for at := 0; at < len(data); at += piece {
 		part := data[at:min(at+piece, len(data))]
-		cmd := uint32(nic.TxIFCS)
+		cmd := uint32(nic.TxIFCS) | first
 		if at+piece >= len(data) {
 			cmd |= nic.TxEOP | nic.TxRS
 			d.NIC.SetTxTag(queue, r.Use, tag)
 		}
 		copy(d.Memory.Bytes(r.Buffers[r.Use], r.Size), part)
-		r.Tx(r.Use).Give(uint64(r.Buffers[r.Use]), len(part), cmd, len(data))
+		r.Tx(r.Use).Give(uint64(r.Buffers[r.Use]), len(part), cmd, paylen)
+		r.Tx(r.Use).Ask(opts)
 		r.Use = r.after(r.Use)
+		first, opts = 0, 0
 	}
-	d.Write(nic.TDT(queue), r.Use)
 }
 
 // Reap looks for sent descriptors at d.Now and says how many frames they were.
