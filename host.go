@@ -13,6 +13,7 @@ import (
 	"ringside/sim"
 	"ringside/trace"
 	"ringside/vm"
+	"ringside/vm/guest"
 	"ringside/wire"
 )
 
@@ -40,7 +41,7 @@ type Config struct {
 	DropEn  bool      // a queue without descriptors drops at once instead of stalling all
 	FIFO    int       // receive packet buffer of the NIC in bytes; 0 means 64 KiB
 
-	CPUs     int // 0 means one for every queue and up to four for the guests
+	CPUs     int // 0 means one for every queue and up to four for the guests, or eight with vhost workers among them
 	VMs      []VM
 	TapQueue int // frames that wait for a guest; 0 means 1000
 
@@ -50,6 +51,8 @@ type Config struct {
 
 	RAM  int        // bytes of host memory; 0 means enough for the rings and some queues
 	Sink trace.Sink // watches the run; nil means nobody does
+	// Log, if not nil, takes what guests' processes log.
+	Log func(at sim.Time, vm, process, line string)
 	// Lost, if not nil, is called with a NIC's name for every frame that its Link loses.
 	Lost func(nic string, l wire.Lost)
 }
@@ -84,12 +87,15 @@ type Host struct {
 	drops   cost.Drops
 	devices []*cost.Account // of the NICs
 	links   []*wire.Link    // likewise, nil where a NIC has none
-	vms     []guest
+	vms     []machine
+	placed  int // threads of guests that have a CPU
 }
 
-type guest struct {
-	name string
-	cpu  int
+// A machine is what a Host keeps of one VM.
+type machine struct {
+	name   string
+	cpu    int
+	kernel *guest.Kernel // of a guest with Processes
 }
 
 // New builds a machine and starts its guests: they run as soon as time does.
@@ -146,12 +152,18 @@ func (c *Config) defaults() error {
 		v := &c.VMs[i]
 		inherit(&v.Name, "", fmt.Sprintf("vm%d", i))
 		inherit(&v.Port.Name, "", fmt.Sprintf("tap%d", i))
+		if v.MAC == (vm.MAC{}) {
+			v.MAC = vm.MAC{0x02, 0, 0, byte(i >> 16), byte(i>>8) + 1, byte(i)}
+		}
+		if err := v.checkStack(); err != nil {
+			return fmt.Errorf("%s: %w", v.Name, err)
+		}
 	}
 	if err := c.network(); err != nil {
 		return err
 	}
 	if c.CPUs == 0 {
-		c.CPUs = c.queues() + min(len(c.VMs), 4)
+		c.CPUs = c.queues() + c.guestCPUs()
 	}
 	if c.RAM == 0 {
 		c.RAM = 64 << 20
@@ -161,17 +173,17 @@ func (c *Config) defaults() error {
 	}
 	for i := range c.VMs {
 		v := &c.VMs[i]
-		if v.Program == nil {
-			return fmt.Errorf("VM %d has no program", i)
+		if (v.Program == nil) == (v.Processes == nil) {
+			return fmt.Errorf("VM %d has no program, or both a Program and Processes", i)
 		}
 		if v.Batch < 0 || v.Batch > maxBatch {
 			return fmt.Errorf("VM %d fetches %d frames at once; up to %d are possible", i, v.Batch, maxBatch)
 		}
-		if v.MAC == (vm.MAC{}) {
-			v.MAC = vm.MAC{0x02, 0, 0, byte(i >> 16), byte(i>>8) + 1, byte(i)}
-		}
 		if v.CPU != nil && (*v.CPU < 0 || *v.CPU >= c.CPUs) {
 			return fmt.Errorf("%s is to run on CPU %d, and there are %d", v.Name, *v.CPU, c.CPUs)
+		}
+		if cpu := v.Virtio.CPU; cpu != nil && (*cpu < 0 || *cpu >= c.CPUs) {
+			return fmt.Errorf("the vhost workers of %s are to run on CPU %d, and there are %d", v.Name, *cpu, c.CPUs)
 		}
 	}
 	return nil
@@ -313,6 +325,9 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 
 func (h *Host) addVM(i int) error {
 	v := &h.cfg.VMs[i]
+	if v.stacked() {
+		return h.addStacked(i)
+	}
 	tap := v.Port.Name
 	port, err := h.Kernel.AddTapAt(int32(i), h.at(tap, v.Bridge, v.Port, v.MTU))
 	if err != nil {
@@ -325,20 +340,27 @@ func (h *Host) addVM(i int) error {
 			}
 		}
 	}
-	cpu, queues := 0, h.cfg.queues()
-	if guests := h.cfg.CPUs - queues; v.CPU != nil {
-		cpu = *v.CPU
-	} else if guests > 0 {
-		cpu = queues + i%guests
-	} else {
-		cpu = i % h.cfg.CPUs
-	}
+	cpu := h.place(v.CPU)
 	g := vm.Config{Name: v.Name, Program: v.Program, MAC: v.MAC, Addr: v.Addr, Batch: v.Batch}
-	h.vms = append(h.vms, guest{v.Name, cpu})
+	h.vms = append(h.vms, machine{name: v.Name, cpu: cpu})
 	return h.Kernel.Spawn(kernel.Process{
 		Name: v.Name, ID: int32(i), CPU: cpu, Memory: mem.New(g.MemorySize()),
 		Inherit: []string{"/dev/" + tap}, Program: g.Main,
 	})
+}
+
+// place is the CPU of one more thread of guests: the one asked for, or else in turn
+// over those that serve no interrupts.
+func (h *Host) place(want *int) int {
+	n, queues := h.placed, h.cfg.queues()
+	h.placed++
+	switch guests := h.cfg.CPUs - queues; {
+	case want != nil:
+		return *want
+	case guests > 0:
+		return queues + n%guests
+	}
+	return n % h.cfg.CPUs
 }
 
 // entries puts into the bridges' tables what the Config has for them.

@@ -8,6 +8,7 @@ import (
 	"ringside/bridge"
 	"ringside/cost"
 	"ringside/nic"
+	"ringside/peer"
 	"ringside/sim"
 	"ringside/trace"
 	"ringside/wire"
@@ -22,6 +23,11 @@ type LabConfig struct {
 
 	Hosts  []LabHost // nil means one
 	Cables []Cable
+	Peers  []Peer
+
+	// Log, if not nil, takes what processes log, those of VMs as HOST/VM. A host's own
+	// Log comes first.
+	Log func(at sim.Time, machine, process, line string)
 }
 
 // A LabHost is one machine of a lab.
@@ -57,6 +63,7 @@ type Lab struct {
 
 	cfg    LabConfig
 	cables []*wire.Cable
+	peers  []*peer.Peer
 }
 
 // Bounds of a LabConfig.
@@ -91,6 +98,11 @@ func (l *Lab) build() error {
 			return err
 		}
 	}
+	for i := range l.cfg.Peers {
+		if err := l.addPeer(i); err != nil {
+			return err
+		}
+	}
 	for i := range l.cfg.Hosts {
 		if err := l.addHost(i); err != nil {
 			return err
@@ -102,12 +114,16 @@ func (l *Lab) build() error {
 			l.cables[i].End(side).Plug(h.NICs[n])
 		}
 	}
+	for i, p := range l.peers {
+		h, n := l.at(l.cfg.Peers[i].end())
+		p.Plug(h.NICs[n])
+	}
 	return nil
 }
 
 // defaults names everything and finds what cannot be.
 func (c *LabConfig) defaults() error {
-	c.Hosts, c.Cables = slices.Clone(c.Hosts), slices.Clone(c.Cables)
+	c.Hosts, c.Cables, c.Peers = slices.Clone(c.Hosts), slices.Clone(c.Cables), slices.Clone(c.Peers)
 	if len(c.Hosts) == 0 {
 		c.Hosts = make([]LabHost, 1)
 	}
@@ -126,6 +142,9 @@ func (c *LabConfig) defaults() error {
 		inherit(&h.Book, c.Book, nil)
 		if h.Sink == nil {
 			h.Sink = c.Sink
+		}
+		if log := c.Log; h.Log == nil && log != nil {
+			h.Log = func(at sim.Time, vm, process, line string) { log(at, h.Name+"/"+vm, process, line) }
 		}
 		h.NICs = slices.Clone(h.NICs)
 		if len(h.NICs) == 0 {
@@ -350,6 +369,15 @@ func (l *Lab) Check() error {
 			return fmt.Errorf("%s: %w", l.cfg.Cables[i].Name, err)
 		}
 	}
+	for i := range l.peers {
+		if err := l.checkPeer(i); err != nil {
+			return fmt.Errorf("%s: %w", l.cfg.Peers[i].Name, err)
+		}
+	}
+	if c := l.conservation(); !c.Balanced {
+		return fmt.Errorf("frames were lost between machines: sent %d + duplicated %d is not arrived %d + lost %d + under way %d",
+			c.Sent, c.Duplicated, c.Arrived, c.Lost, c.UnderWay)
+	}
 	return nil
 }
 
@@ -389,9 +417,12 @@ func (h *Host) passed(n int) (in, out uint64) {
 	return st.In + h.NICs[n].UnderWay(), st.Sent
 }
 
-// Close ends the guests' programs. A Lab that is closed can still report.
+// Close ends the programs of guests and peers. A Lab that is closed can still report.
 func (l *Lab) Close() {
 	for _, h := range l.Hosts {
 		h.Close()
+	}
+	for _, p := range l.peers {
+		p.Close()
 	}
 }

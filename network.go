@@ -9,9 +9,11 @@ import (
 	"ringside/bridge"
 	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
+	"ringside/netstack"
 	"ringside/nic"
 	"ringside/sim"
 	"ringside/vm"
+	"ringside/vm/guest"
 	"ringside/wire"
 )
 
@@ -91,7 +93,11 @@ type PatchEnd struct {
 	MirrorOut string
 }
 
-// A VM is one guest. Only Program is required.
+// A VM is one guest. Either Program or Processes is required.
+//
+// A guest with a Program is one process of the host that reads and writes its tap. One
+// with Processes runs a kernel of its own, with a TCP/IP stack, on a virtual CPU, behind
+// virtio-net devices.
 type VM struct {
 	Name    string // "" means vm0, vm1, …
 	Program vm.Program
@@ -110,6 +116,18 @@ type VM struct {
 	MTU       int               // of the tap; 0 means frames of any length
 	MirrorIn  string            // as NIC has it; in is from the guest
 	MirrorOut string
+
+	// Of a guest with Processes; what is above describes its first interface. An MTU
+	// of 0 is 1500 for the guest's own side.
+	Processes  []guest.Process // run in this order when the guest starts
+	Addresses  []netip.Prefix
+	Gateway    netip.Addr // default route; the zero Addr is none
+	Routes     []netstack.Route
+	Resolver   netip.Addr // DNS server that names are asked of
+	Forward    bool       // it passes packets on between its interfaces
+	TCP        netstack.TCPConfig
+	Virtio     VirtioConfig
+	Interfaces []VMInterface // further ones
 }
 
 // network fills in the defaults of bridges, NICs and patches and finds what
@@ -123,6 +141,7 @@ func (c *Config) network() error {
 	}
 	for i := range c.VMs {
 		inherit(&c.VMs[i].Bridge, "", c.Bridges[0].Name)
+		c.VMs[i].interfaces(c.Bridges[0].Name)
 	}
 	c.Patches = slices.Clone(c.Patches)
 	for i := range c.Patches {
@@ -376,7 +395,11 @@ func (c *Config) addresses() {
 		give(c.NICs[i].Bridge, &c.NICs[i].Port)
 	}
 	for i := range c.VMs {
-		give(c.VMs[i].Bridge, &c.VMs[i].Port)
+		v := &c.VMs[i]
+		give(v.Bridge, &v.Port)
+		for n := range v.Interfaces {
+			give(v.Interfaces[n].Bridge, &v.Interfaces[n].Port)
+		}
 	}
 	for i := range c.Patches {
 		p := &c.Patches[i]
@@ -401,7 +424,10 @@ func (c *Config) links() (list []link) {
 	}
 	for i := range c.VMs {
 		v := &c.VMs[i]
-		list = append(list, link{v.Port.Name, v.Bridge, v.Port, v.MTU, v.MirrorIn, v.MirrorOut})
+		for n := range 1 + len(v.Interfaces) {
+			in := v.port(n)
+			list = append(list, link{in.Port.Name, in.Bridge, in.Port, in.MTU, in.MirrorIn, in.MirrorOut})
+		}
 	}
 	for i := range c.Patches {
 		for _, e := range []*PatchEnd{&c.Patches[i].A, &c.Patches[i].B} {

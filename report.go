@@ -7,6 +7,7 @@ import (
 	"ringside/cost"
 	"ringside/kernel"
 	"ringside/sim"
+	"ringside/vm/guest"
 )
 
 // ReportSchema names the shape of a Report as JSON.
@@ -107,6 +108,35 @@ type VMReport struct {
 	Sent      uint64 `json:"sent"`
 	SentBytes uint64 `json:"sent_bytes"`
 	CPU       int    `json:"cpu"`
+
+	Stack   *StackReport   `json:"stack,omitempty"` // of a guest with Processes
+	Results []ResultReport `json:"results,omitempty"`
+}
+
+// A StackReport is what the TCP/IP stack of a guest or a peer has counted.
+type StackReport struct {
+	IPReceived     uint64            `json:"ip_received"`
+	IPSent         uint64            `json:"ip_sent"`
+	IPForwarded    uint64            `json:"ip_forwarded"`
+	TCPReceived    uint64            `json:"tcp_received"` // segments; merged ones count as one
+	TCPSent        uint64            `json:"tcp_sent"`     // likewise those that a device cuts
+	TCPRetransmits uint64            `json:"tcp_retransmits"`
+	TCPTimeouts    uint64            `json:"tcp_timeouts"`
+	TCPConnects    uint64            `json:"tcp_connects"`
+	TCPAccepts     uint64            `json:"tcp_accepts"`
+	TCPResets      uint64            `json:"tcp_resets"` // sent and received
+	UDPReceived    uint64            `json:"udp_received"`
+	UDPSent        uint64            `json:"udp_sent"`
+	Dropped        map[string]uint64 `json:"dropped"` // packets, by the stack's reasons
+}
+
+// A ResultReport is what a process has recorded: a number with its unit, or a text.
+type ResultReport struct {
+	Process string `json:"process"`
+	Name    string `json:"name"`
+	Value   int64  `json:"value"`
+	Unit    string `json:"unit,omitempty"`
+	Text    string `json:"text,omitempty"`
 }
 
 // A StageReport is one stage's part of the bill.
@@ -244,7 +274,31 @@ func (h *Host) vmReports() []VMReport {
 	list := []VMReport{}
 	for i, st := range h.Kernel.TapStats() {
 		g := h.vms[i]
-		list = append(list, VMReport{g.name, st.RxFrames, st.RxBytes, st.Truncated, st.TxFrames, st.TxBytes, g.cpu})
+		list = append(list, VMReport{
+			Name: g.name, Frames: st.RxFrames, Bytes: st.RxBytes, Truncated: st.Truncated, Sent: st.TxFrames, SentBytes: st.TxBytes, CPU: g.cpu,
+		})
+	}
+	return list
+}
+
+func stackReport(k *guest.Kernel) *StackReport {
+	s := k.Stack().Stats()
+	r := &StackReport{
+		IPReceived: s.IPReceived, IPSent: s.IPSent, IPForwarded: s.IPForwarded,
+		TCPReceived: s.TCPReceived, TCPSent: s.TCPSent, TCPRetransmits: s.TCPRetransmits, TCPTimeouts: s.TCPTimeouts,
+		TCPConnects: s.TCPActiveOpens, TCPAccepts: s.TCPPassiveOpens, TCPResets: s.TCPResetsSent + s.TCPResetsReceived,
+		UDPReceived: s.UDPReceived, UDPSent: s.UDPSent, Dropped: map[string]uint64{},
+	}
+	for _, d := range s.Drops {
+		r.Dropped[d.Reason] += d.Count
+	}
+	return r
+}
+
+func results(k *guest.Kernel) []ResultReport {
+	list := []ResultReport{}
+	for _, r := range k.Results() {
+		list = append(list, ResultReport(r))
 	}
 	return list
 }

@@ -12,6 +12,7 @@ type LabReport struct {
 	Seed         uint64          `json:"seed"`
 	Hosts        []LabHostReport `json:"hosts"`
 	Cables       []CableReport   `json:"cables"`
+	Peers        []PeerReport    `json:"peers"`
 	Conservation LabConservation `json:"conservation"`
 	VirtualNs    int64           `json:"virtual_ns"`
 	Events       uint64          `json:"events"`
@@ -44,13 +45,25 @@ type CableWayReport struct {
 	Held uint64 `json:"held"`
 }
 
+// A PeerReport is what went in and out of a machine at a wire.
+type PeerReport struct {
+	Name      string         `json:"name"`
+	At        string         `json:"at"` // HOST:NIC
+	Frames    uint64         `json:"frames"`
+	Bytes     uint64         `json:"bytes"`
+	Sent      uint64         `json:"sent"`
+	SentBytes uint64         `json:"sent_bytes"`
+	Stack     StackReport    `json:"stack"`
+	Results   []ResultReport `json:"results"`
+}
+
 // A LabConservation is the account of frames between machines: Sent + Duplicated =
 // Arrived + Lost + UnderWay. Each machine has its own for what happens inside.
 type LabConservation struct {
-	Sent       uint64 `json:"sent"` // by NICs into cables, with links before them
+	Sent       uint64 `json:"sent"` // by NICs and peers, of those that are joined
 	Duplicated uint64 `json:"duplicated"`
-	Arrived    uint64 `json:"arrived"` // in NICs by cables
-	Lost       uint64 `json:"lost"`    // on links and pulled cables
+	Arrived    uint64 `json:"arrived"`
+	Lost       uint64 `json:"lost"` // on links and pulled cables
 	UnderWay   uint64 `json:"under_way"`
 	Balanced   bool   `json:"balanced"`
 }
@@ -58,7 +71,7 @@ type LabConservation struct {
 // Report sums the run up.
 func (l *Lab) Report() *LabReport {
 	r := &LabReport{
-		Schema: LabSchema, Seed: l.cfg.Seed, Hosts: []LabHostReport{}, Cables: []CableReport{},
+		Schema: LabSchema, Seed: l.cfg.Seed, Hosts: []LabHostReport{}, Cables: []CableReport{}, Peers: []PeerReport{},
 		Conservation: l.conservation(), Events: l.Engine.Fired(), TraceHash: l.Hash.String(),
 	}
 	for _, h := range l.Hosts {
@@ -73,6 +86,13 @@ func (l *Lab) Report() *LabReport {
 			ToA: CableWayReport(c.End(0).Counts()), ToB: CableWayReport(c.End(1).Counts()),
 		})
 	}
+	for i, p := range l.peers {
+		c, n := &l.cfg.Peers[i], p.Counts()
+		r.Peers = append(r.Peers, PeerReport{
+			Name: c.Name, At: c.end().String(), Frames: n.In, Bytes: n.InBytes, Sent: n.Out, SentBytes: n.OutBytes,
+			Stack: *stackReport(p.Kernel), Results: results(p.Kernel),
+		})
+	}
 	return r
 }
 
@@ -80,22 +100,33 @@ func (l *Lab) Report() *LabReport {
 func (l *Lab) conservation() (c LabConservation) {
 	for i := range l.cables {
 		for side, e := range []End{l.cfg.Cables[i].A, l.cfg.Cables[i].B} {
-			h, n := l.at(e)
-			st := h.NICs[n].Counts()
-			c.Sent += st.Sent
-			c.Arrived += st.In + h.NICs[n].UnderWay()
+			sent, arrived := c.nic(l.at(e))
+			c.Sent += sent
+			c.Arrived += arrived
 			k := l.cables[i].End(side).Counts()
 			c.Lost += k.Lost
 			c.UnderWay += k.Held
-			if link := h.links[n]; link != nil {
-				for _, w := range []wire.Counts{link.Rx(), link.Tx()} {
-					c.Duplicated += w.Duplicated
-					c.Lost += w.AllLost()
-					c.UnderWay += w.Held
-				}
-			}
 		}
+	}
+	for i, p := range l.peers {
+		sent, arrived := c.nic(l.at(l.cfg.Peers[i].end()))
+		n := p.Counts()
+		c.Sent += sent + n.Out
+		c.Arrived += arrived + n.In
 	}
 	c.Balanced = c.Sent+c.Duplicated == c.Arrived+c.Lost+c.UnderWay
 	return c
+}
+
+// nic adds what the link of NIC n does, and says what the NIC sent and what came to it.
+func (c *LabConservation) nic(h *Host, n int) (sent, arrived uint64) {
+	if link := h.links[n]; link != nil {
+		for _, w := range []wire.Counts{link.Rx(), link.Tx()} {
+			c.Duplicated += w.Duplicated
+			c.Lost += w.AllLost()
+			c.UnderWay += w.Held
+		}
+	}
+	st := h.NICs[n].Counts()
+	return st.Sent, st.In + h.NICs[n].UnderWay()
 }

@@ -61,7 +61,7 @@ var walls = []wall{
 	{"vm/guest vm/app", "std:os/... std:log/... std:io/fs std:path/filepath", "", "net's types are the face of a guest's sockets and programs may read HTTP, but nothing of the real machine's is opened"},
 	{"peer", "ours", "cost netstack nic offload sim vm/guest", "what stands at a wire is a machine of its own: it knows the wire and no host"},
 
-	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel load mem nic sim trace vm vxlan wire", "the face puts the rooms together; it renders nothing and writes no file"},
+	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel load mem netstack nic peer sim trace virtio vm vm/guest vm/virtnet vxlan wire", "the face puts the rooms together; it renders nothing and writes no file"},
 
 	{"internal/capture internal/golden internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
 	{"internal/form", "ours", "bridge internal/spell sim", "how a file is taken apart knows values and their bounds, not what they are for"},

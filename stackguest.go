@@ -1,0 +1,93 @@
+package ringside
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"ringside/bridge"
+	"ringside/virtio"
+	"ringside/vm"
+)
+
+// A VirtioConfig is how the network devices of a VM with Processes are. The zero value
+// is one pair of queues of 256 descriptors, and everything offered that there is.
+type VirtioConfig struct {
+	Queues int             // pairs, up to MaxPairs; 0 means 1. Each has a vhost worker
+	Size   int             // descriptors of each queue, a power of two; 0 means 256
+	Off    virtio.Features // not offered
+	CPU    *int            // of the vhost workers; nil means in turn over the CPUs that serve no interrupts
+}
+
+// MaxPairs is as many pairs of queues as a device may have.
+const MaxPairs = 16
+
+// A VMInterface is one more network device of a VM with Processes.
+type VMInterface struct {
+	MAC       vm.MAC // the zero MAC means that of the VM with another third byte: 02:00:01:…
+	Addresses []netip.Prefix
+
+	Bridge    string            // the bridge its tap is a port of; "" means the first
+	Port      bridge.PortConfig // of that port; its Name is the tap's, "" means tap0.1, tap0.2, …
+	MTU       int               // of the tap and the guest's interface; 0 means frames of any length, and 1500
+	MirrorIn  string            // as NIC has it; in is from the guest
+	MirrorOut string
+}
+
+// stacked says whether the guest has a kernel of its own.
+func (v *VM) stacked() bool { return v.Processes != nil }
+
+// port is the VM's interface number n, the first of which is in the VM itself.
+func (v *VM) port(n int) *VMInterface {
+	if n == 0 {
+		return &VMInterface{v.MAC, v.Addresses, v.Bridge, v.Port, v.MTU, v.MirrorIn, v.MirrorOut}
+	}
+	return &v.Interfaces[n-1]
+}
+
+// interfaces fills in what the VM's further interfaces leave out.
+func (v *VM) interfaces(first string) {
+	v.Interfaces = slices.Clone(v.Interfaces)
+	for i := range v.Interfaces {
+		in := &v.Interfaces[i]
+		inherit(&in.Bridge, "", first)
+		inherit(&in.Port.Name, "", fmt.Sprintf("%s.%d", v.Port.Name, i+1))
+		mac := v.MAC
+		mac[2] += byte(i + 1)
+		inherit(&in.MAC, mac, mac)
+	}
+}
+
+// checkStack fills in how the devices are and finds what cannot be.
+func (v *VM) checkStack() error {
+	inherit(&v.Virtio.Queues, 0, 1)
+	inherit(&v.Virtio.Size, 0, 256)
+	switch q := v.Virtio; {
+	case q.Queues < 0 || q.Queues > MaxPairs:
+		return fmt.Errorf("Virtio.Queues is %d; 1 to %d are possible", q.Queues, MaxPairs)
+	case q.Size < 2 || q.Size > virtio.MaxSize || q.Size&(q.Size-1) != 0:
+		return fmt.Errorf("Virtio.Size is %d; a power of two from 2 to %d is possible", q.Size, virtio.MaxSize)
+	case len(v.Interfaces) >= MaxNICs:
+		return fmt.Errorf("%d further interfaces; up to %d are possible", len(v.Interfaces), MaxNICs-1)
+	}
+	return nil
+}
+
+// guestCPUs is how many CPUs guests get that do not say.
+func (c *Config) guestCPUs() int {
+	threads, most := len(c.VMs), 4
+	for i := range c.VMs {
+		if v := &c.VMs[i]; v.stacked() {
+			threads += v.Virtio.Queues * (1 + len(v.Interfaces))
+			most = 8
+		}
+	}
+	return min(threads, most)
+}
+
+// errNoStack stands here until virtio devices do.
+var errNoStack = errors.New("guests with Processes are not there yet")
+
+// addStacked makes VM i, which has a kernel of its own.
+func (h *Host) addStacked(int) error { return errNoStack }
