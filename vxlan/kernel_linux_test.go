@@ -348,11 +348,11 @@ type outerPacket struct {
 func parseOuter(b []byte) (p outerPacket, ok bool) {
 	udp := 0
 	switch typ := binary.BigEndian.Uint16(b[12:]); {
-	case typ == typeIPv4 && b[23] == 17:
+	case typ == typeIPv4 && b[23] == 17 && b[20]&0x1f == 0 && b[21] == 0 && len(b) > 42:
 		udp = 34
 		p.TOS, p.TTL, p.DF = b[15], b[22], b[20]&0x40 != 0
 		p.To = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[30:])), binary.BigEndian.Uint16(b[udp+2:]))
-	case typ == typeIPv6 && b[20] == 17:
+	case typ == typeIPv6 && b[20] == 17 && len(b) > 62:
 		udp = 54
 		p.TOS, p.TTL = b[14]<<4|b[15]>>4, b[21]
 		p.To = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[38:])), binary.BigEndian.Uint16(b[udp+2:]))
@@ -432,5 +432,94 @@ func TestVTEPDoesWhatLinuxDoes(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// newLinuxBridge is a kernel whose vxlan0 is a port of a bridge with one port more,
+// which the inner socket is behind: inner frames longer than the underlay's MTU of
+// 1500 less 50 come to the device.
+func newLinuxBridge(t *testing.T) *linux {
+	l := newLinux(t, configs(false)["plain"])
+	for _, line := range []string{
+		"ip link set vxlan0 mtu 8000",
+		"ip link set u0 mtu 1500",
+		"ip link add b0 mtu 9000 type veth peer name b1 mtu 9000",
+		"ip link add br0 type bridge",
+		"ip link set vxlan0 master br0",
+		"ip link set b0 master br0",
+		"ip link set br0 up",
+		"ip link set b0 up",
+		"ip link set b1 up",
+	} {
+		l.run(line)
+	}
+	l.inner = l.socket("b1")
+	time.Sleep(100 * time.Millisecond) // the ports come up
+	return l
+}
+
+// What is too long for the underlay is answered for as Linux does it, byte for byte, or
+// goes out in fragments.
+func TestTooLongPacketsAreAnsweredAsLinuxDoes(t *testing.T) {
+	l := newLinuxBridge(t)
+	for _, p := range longs() {
+		l.drainInner()
+		l.drainOuter()
+		l.write(l.inner, p.frame)
+		// The sentinel comes out at u1 behind all fragments, and behind the answer.
+		l.write(l.inner, append(append(sentinelMAC[:], stations[3][:]...), append([]byte{sentinel >> 8, sentinel & 0xff}, make([]byte, 46)...)...))
+		fragments := 0
+		for {
+			b, sent := l.read(l.outer)
+			if q, ok := parseOuter(b); !sent && ok && binary.BigEndian.Uint16(q.payload[HeaderLen+12:]) == sentinel {
+				break
+			}
+			if !sent && b[12] == 0x08 && b[23] == 17 {
+				fragments++
+			}
+		}
+		var answer []byte
+		for b := make([]byte, 65536); ; {
+			n, from, err := unix.Recvfrom(l.inner, b, unix.MSG_DONTWAIT)
+			if err != nil {
+				break
+			}
+			if from.(*unix.SockaddrLinklayer).Pkttype != unix.PACKET_OUTGOING {
+				answer = slices.Clone(b[:n])
+			}
+		}
+		want := TooBig(nil, p.frame, p.mtu)
+		require.Equal(t, fmt.Sprintf("%x", answer), fmt.Sprintf("%x", want), p.name)
+		require.Equal(t, p.answer, fragments == 0, "%s: %d packets left", p.name, fragments)
+	}
+}
+
+// Over IPv6 nothing is fragmented: what does not fit is lost, where over IPv4 it leaves in
+// fragments unless DF is set.
+func TestLinuxFragmentsOverIPv4Alone(t *testing.T) {
+	for _, c := range []struct {
+		ipv6   bool
+		config string
+		want   int
+	}{{false, "plain", 2}, {false, "fixed", 0}, {true, "plain", 0}} {
+		t.Run(fmt.Sprint(c.config, c.ipv6), func(t *testing.T) {
+			l := newLinux(t, configs(c.ipv6)[c.config])
+			l.run("ip link set vxlan0 mtu 8000")
+			l.run("ip link set u0 mtu 1500")
+			l.write(l.inner, long4(1600, func(p []byte) { p[6] = 0 }))
+			l.write(l.inner, append(append(sentinelMAC[:], stations[3][:]...), append([]byte{sentinel >> 8, sentinel & 0xff}, make([]byte, 46)...)...))
+			packets := 0
+			for {
+				b, sent := l.read(l.outer)
+				if q, ok := parseOuter(b); !sent && ok && binary.BigEndian.Uint16(q.payload[HeaderLen+12:]) == sentinel {
+					break
+				}
+				if udp := b[12] == 0x08 && b[23] == 17 || b[12] == 0x86 && (b[20] == 17 || b[20] == 44); udp && !sent {
+					packets++
+				}
+			}
+			// To one remote, as station 0 is behind one.
+			require.Equal(t, c.want, packets, "%v", l.dropped())
+		})
 	}
 }
