@@ -57,6 +57,18 @@ func (d *Driver) InFlight() int { return int(d.idx - d.seen) }
 // Err is what broke the driver's side; nil while it is sound.
 func (d *Driver) Err() error { return d.err }
 
+// NextHead is the head that the next chain will have, if a descriptor is free.
+func (d *Driver) NextHead() uint16 { return d.free }
+
+// Ahead appends the descriptors that the next chain will have, the first n of the free
+// ones, which there must be.
+func (d *Driver) Ahead(to []uint16, n int) []uint16 {
+	for i := d.free; n > 0; i, n = d.links[i].next, n-1 {
+		to = append(to, i)
+	}
+	return to
+}
+
 // Add publishes a chain at the time at: the buffers that the device may read, then
 // those that it may write [2.7.13]. It returns the chain's head; ok is false, and
 // nothing is done, if there are too few free descriptors or no buffers.

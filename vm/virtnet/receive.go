@@ -1,0 +1,156 @@
+package virtnet
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"ringside/cost"
+	"ringside/mem"
+	"ringside/netstack"
+	"ringside/sim"
+	"ringside/virtio"
+)
+
+// A pair is a pair of queues. Descriptor i of a ring owns buffer i: what is to be
+// known of a buffer is its number.
+type pair struct {
+	d          *Driver
+	n          int
+	rx, tx     *virtio.Ring
+	rxAt, txAt mem.Addr // of buffer 0
+	stopped    bool     // the stack waits for room to send
+	packet     netstack.Packet
+}
+
+// Poll is virtnet_poll of every pair that was scheduled. It is guest.NIC.
+func (d *Driver) Poll(budget int, deliver func(*netstack.Packet)) (n int, more bool) {
+	for todo := d.scheduled; todo != 0; todo &= todo - 1 {
+		p := &d.pairs[bits.TrailingZeros32(todo)]
+		d.cpu.Charge(cost.VirtnetPoll, 1)
+		if p.stopped {
+			p.tx.Driver.DisableCalls()
+			p.freeOld()
+			p.stopped = false
+		}
+		got := p.receive(budget-n, deliver)
+		n += got
+		if n < budget && p.complete() {
+			d.scheduled &^= 1 << p.n
+		}
+		if n >= budget {
+			break
+		}
+	}
+	return n, d.scheduled != 0
+}
+
+// complete is virtqueue_napi_complete: it wants calls again, and says whether the poll
+// is over: something may have come meanwhile.
+func (p *pair) complete() bool {
+	p.d.cpu.Charge(cost.VirtnetCompleteDone, 1)
+	more, at := p.rx.Driver.EnableCalls(p.d.cpu.Now())
+	if more {
+		p.rx.Driver.DisableCalls()
+		return false
+	}
+	if at != sim.Never {
+		p.d.dev.CallAt(p.n, false, at)
+	}
+	return true
+}
+
+// receive is virtnet_receive: it hands at most budget packets up and puts buffers back.
+func (p *pair) receive(budget int, deliver func(*netstack.Packet)) (n int) {
+	for n < budget {
+		head, length, ok := p.rx.Driver.Get(p.d.cpu.Now())
+		if !ok {
+			break
+		}
+		n++
+		p.receiveBuf(head, length, deliver)
+	}
+	if err := p.rx.Driver.Err(); err != nil {
+		p.d.fail(err)
+		return n
+	}
+	if p.refills(budget) {
+		p.d.cpu.Charge(cost.VirtnetRefill, p.fill(p.d.cpu.Now()))
+		if p.rx.Driver.KickNeeded() {
+			p.d.dev.Kick(p.n, false)
+		}
+	}
+	return n
+}
+
+// refills says whether so many buffers are missing that the ring is filled up. A small
+// one is always.
+func (p *pair) refills(budget int) bool {
+	free := p.rx.Driver.Free()
+	return free > min(budget, p.rx.Size())/2 || free > 0 && p.rx.Size() < tsoRing
+}
+
+// receiveBuf is receive_buf: the packet that begins in the chain head, and has so many
+// bytes there, is handed up.
+func (p *pair) receiveBuf(head uint16, length uint32, deliver func(*netstack.Packet)) {
+	d := p.d
+	tag := p.rx.Tag(head)
+	d.dev.ChargeFrame(tag, cost.VirtnetReceiveBuf, 1, 0)
+	first := p.buffer(head, length)
+	if length < virtio.HdrLen {
+		d.stat.RxErrors++
+		return
+	}
+	pk := &p.packet
+	pk.Parts, pk.Len = append(pk.Parts[:0], first[virtio.HdrLen:]), int(length)-virtio.HdrLen
+	if d.features.Has(virtio.FMrgRxbuf) {
+		if further := int(binary.LittleEndian.Uint16(first[10:])) - 1; further != 0 && !p.merge(tag, further) {
+			d.stat.RxErrors++
+			return
+		}
+	}
+	var err error
+	pk.Meta, _, err = virtio.ParseHdr(first, pk.Len)
+	if err != nil || !d.features.FromDevice(pk.Meta) {
+		d.stat.RxErrors++
+		return
+	}
+	deliver(pk)
+}
+
+// merge adds the further buffers of the packet that is being received, and says whether
+// they were there.
+func (p *pair) merge(tag virtio.Tag, further int) bool {
+	if further < 0 {
+		return false
+	}
+	p.d.dev.ChargeFrame(tag, cost.VirtnetAddFrag, uint64(further), 0)
+	pk := &p.packet
+	for range further {
+		head, length, ok := p.rx.Driver.Get(p.d.cpu.Now())
+		if !ok {
+			return false
+		}
+		pk.Parts, pk.Len = append(pk.Parts, p.buffer(head, length)), pk.Len+int(length)
+	}
+	return true
+}
+
+// buffer is the first n bytes of the buffer of a receive descriptor, which has them:
+// the ring has checked that.
+func (p *pair) buffer(head uint16, n uint32) []byte {
+	return p.d.mem.Bytes(p.rxAt+mem.Addr(head)*mem.Addr(p.d.buffer), int(n))
+}
+
+// fill is try_fill_recv: every free descriptor of the receive ring gets its buffer. It
+// returns how many there were.
+func (p *pair) fill(now sim.Time) (n uint64) {
+	var in [1]virtio.Buffer
+	for p.rx.Driver.Free() > 0 {
+		in[0] = virtio.Buffer{Addr: p.rxAt + mem.Addr(p.rx.Driver.NextHead())*mem.Addr(p.d.buffer), Len: p.d.buffer}
+		if _, ok := p.rx.Driver.Add(now, nil, in[:]); !ok {
+			break
+		}
+		n++
+	}
+	return n
+}
