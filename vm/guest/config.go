@@ -20,7 +20,7 @@ type Config struct {
 	Forward    bool             // the stack forwards packets between interfaces
 	TCP        netstack.TCPConfig
 	Resolver   netip.Addr // DNS server that LookupHost asks; the zero Addr: only literals are known
-	Processes  []Process  // run in this order when the guest starts
+	Processes  []Process  // in the order in which they begin, of those that begin at one time
 
 	// Log takes what processes say by Proc.Logf; nil drops it.
 	Log func(at sim.Time, process, line string)
@@ -38,8 +38,9 @@ type Interface struct {
 // A Process is a program under a name, which stands in front of its errors and
 // results.
 type Process struct {
-	Name string
-	Main Program
+	Name  string
+	Main  Program
+	Start sim.Time // when it begins
 }
 
 // A Program is what a process runs. Its return ends the process; an error or a

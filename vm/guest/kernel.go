@@ -38,7 +38,7 @@ type Kernel struct {
 	notified    *socket // their readiness may have changed
 	notifiedEnd **socket
 
-	results []Result
+	results []recorded
 	scratch [headerRoom]byte
 	frame   netstack.Packet // that a raw socket sends
 	closed  bool
@@ -65,7 +65,7 @@ func New(c Config) (*Kernel, error) {
 		return nil, fmt.Errorf("guest %s: %w", c.Name, err)
 	}
 	for _, p := range c.Processes {
-		k.spawn(p.Name, p.Main)
+		k.spawn(p.Name, p.Main, p.Start)
 	}
 	return k, nil
 }
@@ -86,9 +86,6 @@ func (k *Kernel) route() error {
 	routes := k.cfg.Routes
 	if gw := k.cfg.Gateway; gw.IsValid() {
 		routes = append(slices.Clip(routes), netstack.Route{Dst: netip.PrefixFrom(unspecified(gw), 0), Via: gw})
-	}
-	if len(routes) == 0 {
-		return nil
 	}
 	return k.stack.SetRoutes(routes)
 }
@@ -265,19 +262,6 @@ func (k *Kernel) Running() (n int) {
 		n++
 	}
 	return n
-}
-
-// Results is what the processes have recorded, in the order of first recording.
-func (k *Kernel) Results() []Result { return k.results }
-
-func (k *Kernel) record(r Result) {
-	for i := range k.results {
-		if old := &k.results[i]; old.Process == r.Process && old.Name == r.Name {
-			*old = r
-			return
-		}
-	}
-	k.results = append(k.results, r)
 }
 
 func (k *Kernel) logf(process, format string, args ...any) {

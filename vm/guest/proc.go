@@ -42,7 +42,7 @@ func (p *Proc) Name() string { return p.name }
 func (p *Proc) Machine() string { return p.k.cfg.Name }
 
 // Go starts a process beside this one. It first runs when this one waits.
-func (p *Proc) Go(name string, main Program) { p.k.spawn(name, main) }
+func (p *Proc) Go(name string, main Program) { p.k.spawn(name, main, 0) }
 
 // Now is the machine's time as a date; every run begins at the same one. Deadlines
 // of connections are dates of this clock.
@@ -88,26 +88,6 @@ func (p *Proc) Rand() *rand.Rand {
 
 // Logf writes a line to the machine's log.
 func (p *Proc) Logf(format string, args ...any) { p.k.logf(p.name, format, args...) }
-
-// A Result is what a process has recorded: a number with its unit, or a text.
-type Result struct {
-	Process string
-	Name    string
-	Value   int64
-	Unit    string // "" of a plain number
-	Text    string // of RecordText
-}
-
-// Record writes down a result, which reports and expectations read. The last value
-// of one name stands.
-func (p *Proc) Record(name string, value int64, unit string) {
-	p.k.record(Result{Process: p.name, Name: name, Value: value, Unit: unit})
-}
-
-// RecordText is Record of a text, a hash for instance.
-func (p *Proc) RecordText(name, text string) {
-	p.k.record(Result{Process: p.name, Name: name, Text: text})
-}
 
 // Dial connects to an address as package net writes it: "tcp", "tcp4", "tcp6",
 // "udp", "udp4", "udp6" with "host:port", or "icmp", "icmp4", "icmp6" with "host".

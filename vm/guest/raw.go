@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"fmt"
 	"net"
 	"time"
 
@@ -37,7 +36,7 @@ type RawConn struct {
 func (p *Proc) Packets(name string, o RawOptions) (*RawConn, error) {
 	in := p.k.iface(name)
 	if in == nil {
-		return nil, fmt.Errorf("guest %s: no interface %q", p.k.cfg.Name, name)
+		return nil, p.k.noInterface(name)
 	}
 	if o.Queue == 0 {
 		o.Queue = 512

@@ -30,9 +30,9 @@ func (q *procQueue) pop() *Proc {
 	return p
 }
 
-// spawn makes a process that is ready to run. Its coroutine begins when it first
-// does.
-func (k *Kernel) spawn(name string, main Program) {
+// spawn makes a process that is ready to run at the time start. Its coroutine begins
+// when it first does.
+func (k *Kernel) spawn(name string, main Program, start sim.Time) {
 	p := &Proc{k: k, name: name, main: main}
 	p.alarm = timer{heap: &k.timers, f: p.ring}
 	p.older = k.lastProc
@@ -42,6 +42,11 @@ func (k *Kernel) spawn(name string, main Program) {
 		k.lastProc.younger = p
 	}
 	k.lastProc = p
+	if start > k.cpu.Now() {
+		p.waiting = true
+		p.alarm.Arm(start)
+		return
+	}
 	k.runq.push(p)
 }
 
