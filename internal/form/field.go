@@ -28,6 +28,17 @@ func (r *Reader) Wrong(f Field, format string, args ...any) {
 	r.Fail(p, "%s: %s", f.Path, fmt.Sprintf(format, args...))
 }
 
+// Need is the error for what is missing, unless there is one of that place: what is
+// there and wrong is not missing.
+func (r *Reader) Need(f Field, what string) {
+	for _, p := range r.problems {
+		if !p.Before(At(f.Node)) {
+			return
+		}
+	}
+	r.Wrong(f, "%s", what)
+}
+
 // A Known is a key that a mapping may have, and what reads its value.
 type Known struct {
 	Name string

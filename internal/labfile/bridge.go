@@ -30,7 +30,7 @@ func (l *lab) options(b *bridgeAt) []known {
 	c := b.cfg
 	keys := []known{
 		{Name: "address", Read: func(f field) { c.Host.MAC, _ = l.Station(f) }},
-		{Name: "addr", Read: func(f field) { l.prefixes(f, c) }},
+		{Name: "addr", Read: func(f field) { Addresses(l.Reader, f, &c.Host.Addresses) }},
 		{Name: "mtu", Read: form.Whole(l.Reader, &c.Host.MTU, 1280, 9000)},
 		{Name: "promisc", Read: l.On(&c.Promisc)},
 		{Name: "ageing_time", Read: l.SpanInto(&c.Ageing, bridge.Hub, 0, 100*24*3600*sim.Second)},
@@ -93,19 +93,6 @@ func (l *lab) orZero(into *int, zero int, hi uint64) func(field) {
 			if *into = int(n); n == 0 {
 				*into = zero
 			}
-		}
-	}
-}
-
-func (l *lab) prefixes(f field, c *ringside.Bridge) {
-	for _, e := range l.List(f) {
-		p, ok := l.Prefix(e)
-		switch {
-		case !ok:
-		case p.Addr().IsUnspecified() || p.Addr().IsMulticast():
-			l.Wrong(e, "%v is not the address of a host", p)
-		default:
-			c.Host.Addresses = append(c.Host.Addresses, p)
 		}
 	}
 }

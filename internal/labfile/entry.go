@@ -30,7 +30,7 @@ func (l *lab) readFDB(f field, b *bridgeAt) {
 			{Name: "extern_learn", Read: l.On(&e.ExternLearned)},
 		})
 		if !e.MAC.Station() || dev.to == "" {
-			l.need(f, "an entry needs its mac and its dev, as {mac: 02:00:00:00:00:01, dev: eth0, state: static}")
+			l.Need(f, "an entry needs its mac and its dev, as {mac: 02:00:00:00:00:01, dev: eth0, state: static}")
 			continue
 		}
 		e.Dev = dev.to
@@ -49,17 +49,6 @@ func (l *lab) dev(to *reference) func(field) {
 			*to = reference{f, s}
 		}
 	}
-}
-
-// need is the error for what is missing, unless there is one of that place: what
-// is there and wrong is not missing.
-func (l *lab) need(f field, what string) {
-	for _, p := range l.Problems() {
-		if !p.Before(form.At(f.Node)) {
-			return
-		}
-	}
-	l.Wrong(f, "%s", what)
 }
 
 // twice is the error for an entry that is there already.
@@ -94,7 +83,7 @@ func (l *lab) readMDB(f field, b *bridgeAt) {
 			}},
 		})
 		if e.Group == (snoop.Group{}) || dev.to == "" {
-			l.need(f, "an entry needs its grp and its port, as {grp: 239.1.1.1, port: eth0, state: permanent}")
+			l.Need(f, "an entry needs its grp and its port, as {grp: 239.1.1.1, port: eth0, state: permanent}")
 			continue
 		}
 		e.Dev = dev.to
@@ -191,7 +180,7 @@ func (l *lab) readNeigh(f field, b *bridgeAt) {
 			{Name: "router", Read: l.On(&n.Router)},
 		})
 		if !n.addr.IsValid() || n.MAC == (bridge.MAC{}) {
-			l.need(f, "a neighbour needs its addr and its lladdr, as {addr: 192.0.2.7, lladdr: 02:00:00:00:00:07}")
+			l.Need(f, "a neighbour needs its addr and its lladdr, as {addr: 192.0.2.7, lladdr: 02:00:00:00:00:07}")
 			continue
 		}
 		n.field = f

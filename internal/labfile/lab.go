@@ -10,6 +10,7 @@ import (
 	"ringside"
 	"ringside/bridge"
 	"ringside/internal/form"
+	"ringside/internal/programs"
 )
 
 // Schema is the first line of every lab.
@@ -21,9 +22,12 @@ type Lab struct {
 	// Guest is what the guests run, for a report: the programs that the file
 	// names, each once. "" if it names no guest.
 	Guest string
+	// Runs are the programs of guests that have a stack, by the guest's name.
+	Runs map[string][]programs.Entry
 
-	file string
-	used map[string]form.Place // interfaces and bridges by name
+	file  string
+	ports []string              // interfaces that stand at bridges
+	used  map[string]form.Place // interfaces and bridges by name
 }
 
 // Where is the place in the file, as FILE:LINE:COLUMN, that gives a name to an
@@ -69,14 +73,56 @@ func Load(from io.Reader, file string) (*Lab, error) {
 // Problems go to r; with any the Lab is of no use.
 func Read(r *form.Reader, f form.Field) *Lab {
 	before := len(r.Problems())
-	l := &lab{Reader: r, used: map[string]form.Place{}}
+	l := &lab{Reader: r, used: map[string]form.Place{}, runs: map[string][]programs.Entry{}}
 	for _, step := range []func(){func() { l.top(f) }, l.refer, l.build} {
 		if len(r.Problems()) == before {
 			step()
 		}
 	}
-	return &Lab{l.cfg, strings.Join(l.programs, ", "), r.File, l.used}
+	lab := &Lab{Config: l.cfg, Guest: strings.Join(l.programs, ", "), Runs: l.runs, file: r.File, used: l.used}
+	for _, k := range l.links {
+		if k.bridge != ringside.NoBridge {
+			lab.ports = append(lab.ports, k.name)
+		}
+	}
+	return lab
 }
+
+// NICs are the names of the adapters.
+func (l *Lab) NICs() (list []string) {
+	for _, n := range l.Config.NICs {
+		list = append(list, n.Name)
+	}
+	if list == nil {
+		list = []string{"eth0"}
+	}
+	return list
+}
+
+// Bridges are the names of the bridges.
+func (l *Lab) Bridges() (list []string) {
+	for _, b := range l.Config.Bridges {
+		list = append(list, b.Name)
+	}
+	if list == nil {
+		list = []string{"br0"}
+	}
+	return list
+}
+
+// VMs are the names of the guests.
+func (l *Lab) VMs() (list []string) {
+	for _, v := range l.Config.VMs {
+		list = append(list, v.Name)
+	}
+	return list
+}
+
+// Ports are the names of the interfaces that stand at bridges.
+func (l *Lab) Ports() []string { return l.ports }
+
+// Tap is the name of a guest's first interface on the host.
+func (l *Lab) Tap(vm string) string { return l.Config.VMs[slices.Index(l.VMs(), vm)].Port.Name }
 
 type (
 	field = form.Field
@@ -91,6 +137,7 @@ type lab struct {
 	links    []*linkAt
 	programs []string
 	cpus     []reference // that guests are to run on
+	runs     map[string][]programs.Entry
 	used     map[string]form.Place
 }
 
@@ -265,31 +312,42 @@ func (l *lab) readVMs(f field) {
 func (l *lab) readVM(f field, i int) {
 	v := &l.cfg.VMs[i]
 	link := &linkAt{field: f, name: fmt.Sprintf("tap%d", i), port: &v.Port}
-	name, program := f, "sink"
+	g, name, program, programAt := &guestAt{field: f, v: v}, f, "sink", field{}
 	v.Program, _ = Program(program)
-	l.Mapping(f, "what the guest is, as {program: echo, addr: 192.0.2.7}", append(l.link(link, &v.Bridge, &v.MTU, &v.MirrorIn, &v.MirrorOut),
-		known{Name: "program", Read: func(f field) { l.program(f, v, &program) }},
-		known{Name: "mac", Read: l.StationInto((*bridge.MAC)(&v.MAC))},
-		known{Name: "addr", Read: func(f field) { v.Addr, _ = l.Addr(f) }},
-		known{Name: "batch", Read: form.Whole(l.Reader, &v.Batch, 1, 1024)},
-		known{Name: "cpu", Read: func(f field) { l.cpu(f, v) }},
-		known{Name: "tap", Read: func(f field) {
+	l.Mapping(f, "what the guest is, as {program: echo, addr: 192.0.2.7}", slices.Concat(l.link(link, &v.Bridge, &v.MTU, &v.MirrorIn, &v.MirrorOut), []known{
+		{Name: "program", Read: func(f field) { programAt = f; l.program(f, v, &program) }},
+		{Name: "mac", Read: l.StationInto((*bridge.MAC)(&v.MAC))},
+		{Name: "addr", Read: func(f field) { programAt = f; v.Addr, _ = l.Addr(f) }},
+		{Name: "batch", Read: func(f field) { programAt = f; form.Whole(l.Reader, &v.Batch, 1, 1024)(f) }},
+		{Name: "cpu", Read: func(f field) { l.cpu(f, v) }},
+		{Name: "tap", Read: func(f field) {
 			if s, ok := l.Ifname(f); ok {
 				name, link.name = f, s
 			}
 		}},
-		known{Name: "known", Read: func(f field) {
+		{Name: "known", Read: func(f field) {
 			for _, e := range l.List(f) {
 				if m, ok := l.Station(e); ok {
 					v.Known = append(v.Known, m)
 				}
 			}
 		}},
-	))
+	}, l.guestKeys(g)))
 	v.Port.Name = link.name
 	if l.take(name, link.name) {
 		l.links = append(l.links, link)
 	}
+	if l.settle(g, programAt) {
+		for _, e := range g.run {
+			l.ran(e.Program)
+		}
+		return
+	}
+	l.ran(program)
+}
+
+// ran notes a program, once.
+func (l *lab) ran(program string) {
 	if !slices.Contains(l.programs, program) {
 		l.programs = append(l.programs, program)
 	}
