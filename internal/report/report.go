@@ -226,15 +226,7 @@ func dearest(b *cost.Bill, total, frames uint64) string {
 	if total == 0 {
 		return "Nothing cost a cycle."
 	}
-	var order []cost.Stage
-	for s := cost.Stage(0); s < cost.NumStages; s++ {
-		if b.StageCycles(s) > 0 {
-			order = append(order, s)
-		}
-	}
-	slices.SortStableFunc(order, func(x, y cost.Stage) int {
-		return cmp.Compare(b.StageCycles(y), b.StageCycles(x))
-	})
+	order := stagesByCycles(b)
 	var parts []string
 	for _, s := range order[:min(3, len(order))] {
 		parts = append(parts, fmt.Sprintf("%s went into %s", percent(b.StageCycles(s), total), dearWords[s]))
@@ -244,6 +236,19 @@ func dearest(b *cost.Bill, total, frames uint64) string {
 	}
 	return fmt.Sprintf("A frame cost %s cycles, %s of one CPU. Of all cycles %s.",
 		ratio(total, frames), Span(perFrameTime(total, frames, b.Book.Hz)), strings.Join(parts, ", "))
+}
+
+// stagesByCycles are the stages that cost something, the dearest first.
+func stagesByCycles(b *cost.Bill) (order []cost.Stage) {
+	for s := cost.Stage(0); s < cost.NumStages; s++ {
+		if b.StageCycles(s) > 0 {
+			order = append(order, s)
+		}
+	}
+	slices.SortStableFunc(order, func(x, y cost.Stage) int {
+		return cmp.Compare(b.StageCycles(y), b.StageCycles(x))
+	})
+	return order
 }
 
 // perFrameTime is how long a CPU of hz works for one frame.
