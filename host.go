@@ -333,12 +333,8 @@ func (h *Host) addVM(i int) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range v.Known {
-		if br := h.BridgeOf(v.Bridge); br != nil {
-			if err := br.Add(bridge.Entry{MAC: m, Port: port, Kind: bridge.Static, Sticky: true}); err != nil {
-				return fmt.Errorf("%s: %w", v.Name, err)
-			}
-		}
+	if err := h.known(v, port); err != nil {
+		return err
 	}
 	cpu := h.place(v.CPU)
 	g := vm.Config{Name: v.Name, Program: v.Program, MAC: v.MAC, Addr: v.Addr, Batch: v.Batch}
@@ -347,6 +343,20 @@ func (h *Host) addVM(i int) error {
 		Name: v.Name, ID: int32(i), CPU: cpu, Memory: mem.New(g.MemorySize()),
 		Inherit: []string{"/dev/" + tap}, Program: g.Main,
 	})
+}
+
+// known makes the entries that a VM's port has from the start.
+func (h *Host) known(v *VM, port bridge.Port) error {
+	br := h.BridgeOf(v.Bridge)
+	if br == nil {
+		return nil
+	}
+	for _, m := range v.Known {
+		if err := br.Add(bridge.Entry{MAC: m, Port: port, Kind: bridge.Static, Sticky: true}); err != nil {
+			return fmt.Errorf("%s: %w", v.Name, err)
+		}
+	}
+	return nil
 }
 
 // place is the CPU of one more thread of guests: the one asked for, or else in turn

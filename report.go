@@ -271,12 +271,19 @@ func (h *Host) dropList() []Drop {
 }
 
 func (h *Host) vmReports() []VMReport {
-	list := []VMReport{}
-	for i, st := range h.Kernel.TapStats() {
-		g := h.vms[i]
-		list = append(list, VMReport{
-			Name: g.name, Frames: st.RxFrames, Bytes: st.RxBytes, Truncated: st.Truncated, Sent: st.TxFrames, SentBytes: st.TxBytes, CPU: g.cpu,
-		})
+	list, taps := []VMReport{}, h.Kernel.TapStats()
+	for i, m := range h.vms {
+		r := VMReport{Name: m.name, CPU: m.cpu}
+		for range 1 + len(h.cfg.VMs[i].Interfaces) {
+			st := &taps[0]
+			taps = taps[1:]
+			r.Frames, r.Bytes, r.Truncated = r.Frames+st.RxFrames, r.Bytes+st.RxBytes, r.Truncated+st.Truncated
+			r.Sent, r.SentBytes = r.Sent+st.TxFrames, r.SentBytes+st.TxBytes
+		}
+		if m.kernel != nil {
+			r.Stack, r.Results = stackReport(m.kernel), results(m.kernel)
+		}
+		list = append(list, r)
 	}
 	return list
 }

@@ -1,14 +1,18 @@
 package ringside
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 
 	"ringside/bridge"
+	"ringside/kernel"
+	"ringside/netstack"
+	"ringside/sim"
 	"ringside/virtio"
 	"ringside/vm"
+	"ringside/vm/guest"
+	"ringside/vm/virtnet"
 )
 
 // A VirtioConfig is how the network devices of a VM with Processes are. The zero value
@@ -86,8 +90,57 @@ func (c *Config) guestCPUs() int {
 	return min(threads, most)
 }
 
-// errNoStack stands here until virtio devices do.
-var errNoStack = errors.New("guests with Processes are not there yet")
+// addStacked makes VM i, which has a kernel of its own: a virtual CPU, and a device
+// with its driver for each interface.
+func (h *Host) addStacked(i int) error {
+	v := &h.cfg.VMs[i]
+	m := machine{name: v.Name, cpu: h.place(v.CPU)}
+	vcpu, err := h.Kernel.AddVCPU(kernel.VCPUConfig{Name: v.Name, ID: int32(i), CPU: m.cpu})
+	if err != nil {
+		return err
+	}
+	c := guest.Config{
+		Name: v.Name, CPU: vcpu, Chance: func(what string) netstack.Source { return h.Engine.Source(what) },
+		Routes: v.Routes, Gateway: v.Gateway, Forward: v.Forward, TCP: v.TCP, Resolver: v.Resolver, Processes: v.Processes,
+	}
+	if log := h.cfg.Log; log != nil {
+		c.Log = func(at sim.Time, process, line string) { log(at, v.Name, process, line) }
+	}
+	for n := range 1 + len(v.Interfaces) {
+		in, err := h.addInterface(i, n, vcpu)
+		if err != nil {
+			return err
+		}
+		c.Interfaces = append(c.Interfaces, in)
+	}
+	if m.kernel, err = guest.New(c); err != nil {
+		return err
+	}
+	h.vms = append(h.vms, m)
+	return vcpu.Start(m.kernel)
+}
 
-// addStacked makes VM i, which has a kernel of its own.
-func (h *Host) addStacked(int) error { return errNoStack }
+// addInterface plugs in the device of a VM's interface n and makes its driver.
+func (h *Host) addInterface(i, n int, vcpu *kernel.VCPU) (guest.Interface, error) {
+	v := &h.cfg.VMs[i]
+	in := v.port(n)
+	cpu := h.place(v.Virtio.CPU)
+	h.placed += v.Virtio.Queues - 1
+	dev, err := h.Kernel.AddVirtio(vcpu, kernel.VirtioConfig{
+		VM: int32(i), At: h.at(in.Port.Name, in.Bridge, in.Port, in.MTU), MAC: in.MAC, CPU: cpu, Queues: v.Virtio.Queues,
+		RingSize: uint16(v.Virtio.Size), Features: kernel.OfferedFeatures &^ v.Virtio.Off, Vector: n * guest.VectorsPerNIC,
+	})
+	if err != nil {
+		return guest.Interface{}, err
+	}
+	if _, port, ok := h.Kernel.Port(in.Port.Name); ok && n == 0 {
+		if err := h.known(v, port); err != nil {
+			return guest.Interface{}, err
+		}
+	}
+	drv, err := virtnet.New(virtnet.Config{CPU: vcpu, Device: dev})
+	if err != nil {
+		return guest.Interface{}, fmt.Errorf("%s: %w", v.Name, err)
+	}
+	return guest.Interface{NIC: drv, MAC: in.MAC, MTU: in.MTU, Addresses: in.Addresses}, nil
+}
