@@ -26,6 +26,9 @@ type driver struct {
 	rx   []*rxQueue
 	tx   []*txQueue
 	napi []*napi
+
+	offloads Offloads
+	rxFields bool // descriptors say more of a received frame than its length
 }
 
 // rxBufferSize is what SRRCTL tells the device; with the headroom it leaves a
@@ -140,6 +143,9 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 			q.partial = s
 		} else {
 			s.id, s.arrived = tag.ID, tag.Arrived
+			if d.rxFields {
+				k.rxFields(s, desc)
+			}
 			list[n] = s
 			n++
 		}
@@ -299,11 +305,11 @@ func (q *rxQueue) empty() bool { return q.cleaned == q.size-1 }
 // xmit is igb_xmit_frame: s goes on the transmit ring of this CPU, or waits
 // before it.
 func (d *driver) xmit(c *CPU, s *skb) {
-	if s.length > maxTx {
+	if s.length > maxTx && !s.gso() {
 		c.drop(s, cost.Bridge, cost.PktTooBig) // is_skb_forwardable, in br_dev_queue_push_xmit
 		return
 	}
-	if s.headed && !c.pushInside(s) {
+	if s.headed && !d.inserts(s) && !c.pushInside(s) {
 		c.drop(s, cost.NAPI, cost.NoMem)
 		return
 	}
@@ -324,13 +330,19 @@ func (d *driver) xmit(c *CPU, s *skb) {
 
 // post fills descriptors for s and says whether there was room.
 func (d *driver) post(c *CPU, q *txQueue, s *skb) bool {
-	need := 1 + int(s.nfrags)
+	need, ask := 1+int(s.nfrags), order{paylen: int(s.length)}
+	if d.net.features != 0 {
+		ask = d.orders(s)
+	}
 	free := q.nextToClean - q.nextToUse - 1
 	if free < 0 {
 		free += q.size
 	}
-	if free < need {
+	if free < need+ask.descs {
 		return false
+	}
+	if ask.descs > 0 {
+		d.postContext(c, q, s, &ask)
 	}
 	for i := range need {
 		addr, n := s.addr, len(s.data)
@@ -338,13 +350,17 @@ func (d *driver) post(c *CPU, q *txQueue, s *skb) bool {
 			addr, n = s.frags.buf[i-1].addr, len(s.frags.buf[i-1].data)
 		}
 		at := q.nextToUse
-		cmd := uint32(nic.TxIFCS)
+		cmd, opts := nic.TxIFCS|ask.cmd, ask.opts
+		ask.cmd, ask.opts = 0, 0 // they stand in the first
 		if i == need-1 {
 			cmd |= nic.TxEOP | nic.TxRS
 			q.pending[at] = s
 			d.dev.SetTxTag(q.index, uint32(at), nic.Tag{ID: s.id, Arrived: s.arrived})
 		}
-		q.desc(at).Give(uint64(addr), n, cmd, int(s.length))
+		q.desc(at).Give(uint64(addr), n, cmd, ask.paylen)
+		if opts != 0 {
+			q.desc(at).Ask(opts)
+		}
 		if q.nextToUse++; q.nextToUse == q.size {
 			q.nextToUse = 0
 		}
@@ -412,6 +428,9 @@ func (d *driver) held(note func(*skb)) {
 	for _, q := range d.rx {
 		note(q.partial)
 	}
+	for _, n := range d.napi {
+		n.gro.each(note)
+	}
 	for _, q := range d.tx {
 		for _, s := range q.qdisc {
 			note(s)
@@ -442,6 +461,9 @@ func (d *driver) inFlight() (n uint64) {
 	for _, q := range d.tx {
 		n += uint64(len(q.qdisc))
 	}
+	for _, na := range d.napi {
+		na.gro.each(func(*skb) { n++ })
+	}
 	return n
 }
 
@@ -451,6 +473,9 @@ func (d *driver) stalled() (found []string) {
 		q := d.rx[i]
 		if q.desc(q.nextToClean).Done() && n.state == napiIdle {
 			found = append(found, fmt.Sprintf("%s: queue %d: descriptor %d is done, NAPI is %v", d.name, i, q.nextToClean, n.state))
+		}
+		if n.gro != nil && n.gro.n > 0 && n.state == napiIdle {
+			found = append(found, fmt.Sprintf("%s: queue %d: GRO holds %d frames, NAPI is %v", d.name, i, n.gro.n, n.state))
 		}
 		if q.empty() {
 			found = append(found, fmt.Sprintf("%s: queue %d: no memory for a receive buffer: other rings have it, and frames that nobody reads; give the host more", d.name, i))

@@ -64,6 +64,9 @@ func (k *Kernel) edited(s *skb, cp *bridge.Copy) *skb {
 	t.setHead(h)
 	t.length += int32(len(h))
 	t.shift(len(h) - from)
+	if cp.To == (bridge.MAC{}) && !s.headed {
+		t.addr = s.addr // where the same addresses stand: see inserts
+	}
 	k.release(s)
 	return t
 }

@@ -34,6 +34,12 @@ func (dev *netdev) cuts(m *offload.Meta, length int32) bool {
 		int(m.GSO) < len(need) && dev.features&need[m.GSO] != 0
 }
 
+// can is ndo_features_check: a device that has the feature may not have it for this
+// frame.
+func (dev *netdev) can(c *CPU, s *skb, m *offload.Meta) bool {
+	return dev.drv == nil || dev.drv.check(c, s, m)
+}
+
 // validate is validate_xmit_skb: what the device cannot do with a frame is done
 // before it has it. The frames then go to the device in their order.
 func (dev *netdev) validate(c *CPU, list []*skb) {
@@ -42,9 +48,9 @@ func (dev *netdev) validate(c *CPU, list []*skb) {
 		switch {
 		case m.Plain():
 			dev.start(c, list[i:i+1])
-		case m.GSO != offload.GSONone && !dev.cuts(&m, s.length):
+		case m.GSO != offload.GSONone && !(dev.cuts(&m, s.length) && dev.can(c, s, &m)):
 			dev.segment(c, s, m)
-		case m.GSO == offload.GSONone && dev.features&featCsum == 0:
+		case m.GSO == offload.GSONone && !(dev.features&featCsum != 0 && dev.can(c, s, &m)):
 			if s = c.checksumHelp(s); s != nil {
 				c.single[0] = s
 				dev.start(c, c.single[:])

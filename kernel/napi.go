@@ -30,6 +30,7 @@ type napi struct {
 	work   int // frames of the present poll
 	missed bool
 	polls  uint64
+	gro    *gro // nil: frames go up one by one
 }
 
 // schedule is napi_schedule: the hard interrupt's only act. The vector masked
@@ -68,7 +69,11 @@ func (n *napi) piece(c *CPU) bool {
 	if n.work > napiWeight {
 		n.violation(c, "poll returned %d, its budget is %d", n.work, napiWeight)
 	}
-	if got > 0 {
+	switch {
+	case got == 0:
+	case n.gro != nil:
+		n.gro.receive(c, c.list[:got])
+	default:
 		c.k.receive(c, n.drv.net, c.list[:got])
 	}
 	return got == want && n.work < napiWeight
@@ -93,6 +98,9 @@ func (n *napi) finish(c *CPU) bool {
 	}
 	if q := n.drv.rx[n.index]; q.cleaned > 0 {
 		n.drv.refill(c, q)
+	}
+	if n.gro != nil {
+		n.gro.flush(c, n.work == napiWeight)
 	}
 	if n.work == napiWeight || n.missed {
 		n.missed = false

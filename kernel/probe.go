@@ -18,6 +18,7 @@ type NICConfig struct {
 	ITR      sim.Time // least gap between two interrupts of a vector, whole microseconds
 	DropEn   bool     // SRRCTL.DROP_EN: a queue without descriptors drops at once
 	FirstCPU int      // vector i interrupts CPU FirstCPU+i, wrapping round
+	Offloads Offloads // the zero value is none
 
 	At Interface // where it is plugged in; Port.Name is Name
 }
@@ -54,7 +55,11 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 	if cfg.ITR < 0 || cfg.ITR > 8191*sim.Microsecond || cfg.ITR%sim.Microsecond != 0 {
 		return 0, fmt.Errorf("kernel: %s: an interrupt gap of %v; EITR takes 0 to 8191 whole microseconds", cfg.Name, cfg.ITR)
 	}
-	d := &driver{k: k, name: cfg.Name, net: &netdev{}}
+	if err := cfg.Offloads.check(); err != nil {
+		return 0, fmt.Errorf("kernel: %s: %w", cfg.Name, err)
+	}
+	d := &driver{k: k, name: cfg.Name, net: &netdev{}, offloads: cfg.Offloads}
+	d.net.features, d.net.gsoMax = cfg.Offloads.features(), gsoMaxSize
 	dev, err := attach(d)
 	if err != nil {
 		return 0, err
@@ -97,9 +102,10 @@ func (d *driver) probe(cfg NICConfig) error {
 		c := d.k.cpus[(cfg.FirstCPU+i)%len(d.k.cpus)]
 		c.irqHome = true
 		c.setContended()
-		d.napi = append(d.napi, &napi{drv: d, index: i, cpu: c})
+		d.napi = append(d.napi, &napi{drv: d, index: i, cpu: c, gro: d.newGRO()})
 	}
 	d.setUpRSS(cfg.Queues)
+	d.setUpRxOffloads()
 	d.setUpVectors(cfg)
 	d.poke(nic.RLPML, nic.MaxFrame)
 	d.poke(nic.TCTL, uint32(nic.TctlEN|nic.TctlPSP))

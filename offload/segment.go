@@ -108,6 +108,10 @@ func longHeaders(head []byte, n int) (h headers, err error) {
 	return h, nil
 }
 
+// Layout is where the headers of the frame that was started stand: the offset of
+// IP, and that of TCP or UDP.
+func (s *Segmenter) Layout() (l3, l4 int) { return s.h.l3, s.h.l4 }
+
 // HeaderLen is the length of the headers of the frame that was started, from
 // Ethernet to TCP or UDP.
 func (s *Segmenter) HeaderLen() int { return s.h.payload }
