@@ -59,6 +59,7 @@ const (
 	UDPCsum
 	NoSocket
 	NeighFailed
+	IPOutNoRoutes
 	SKBGSOSeg
 	SKBCsum
 	VXLANInvalidHdr
@@ -145,6 +146,7 @@ var reasons = [NumReasons]reasonInfo{
 	UDPCsum:               {"UDP_CSUM", true, "UDP checksum is wrong"},
 	NoSocket:              {"NO_SOCKET", true, "no socket for it"},
 	NeighFailed:           {"NEIGH_FAILED", true, "next hop does not answer"},
+	IPOutNoRoutes:         {"IP_OUTNOROUTES", true, "no route to where it is to go"},
 	SKBGSOSeg:             {"SKB_GSO_SEG", true, "segmentation failed"},
 	SKBCsum:               {"SKB_CSUM", true, "half-done checksum could not be completed"},
 	VXLANInvalidHdr:       {"VXLAN_INVALID_HDR", true, "VXLAN header is malformed or has unknown flags"},

@@ -102,7 +102,11 @@ const (
 	VxlanXmit
 	VxlanFdbFind
 	VxlanClone
+	SkbTunnelCheckPmtu
 	UDPTunnelXmit
+	GroCellsReceive
+	GroCellPoll
+	VxlanCleanup
 
 	// The tap.
 
@@ -273,13 +277,17 @@ var steps = [NumSteps]stepInfo{
 	BrArpSend:           {"br_arp_send", Bridge, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 3}}, "the bridge answers for a station"},
 	BrNdSend:            {"br_nd_send", Bridge, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 4}}, "the bridge answers for a station"},
 
-	VxlanRcv:      {"vxlan_rcv", Tunnel, []Use{{TunnelHeader, 1}, {Call, 3}}, "outer headers off, VNI looked up"},
-	VxlanSnoop:    {"vxlan_snoop", Tunnel, []Use{{FDBLearn, 1}}, "the inner source is behind this VTEP: refreshed"},
-	VxlanSnoopNew: {"vxlan_snoop", Tunnel, []Use{{FDBInsert, 1}}, "the inner source is new or has moved: write the entry"},
-	VxlanXmit:     {"vxlan_xmit", Tunnel, []Use{{TunnelHeader, 1}, {Call, 3}}, "header put in front, source port from the flow"},
-	VxlanFdbFind:  {"vxlan_find_mac", Tunnel, []Use{{FDBLookup, 1}}, "behind which VTEP is the destination?"},
-	VxlanClone:    {"vxlan_xmit_one", Tunnel, []Use{{SKBClone, 1}, {Call, 2}}, "a clone for one more remote"},
-	UDPTunnelXmit: {"udp_tunnel_xmit_skb", Tunnel, []Use{{Call, 4}}, "outer UDP header; on to the host's IP"},
+	VxlanRcv:           {"vxlan_rcv", Tunnel, []Use{{TunnelHeader, 1}, {Call, 3}}, "outer headers off, VNI looked up"},
+	VxlanSnoop:         {"vxlan_snoop", Tunnel, []Use{{FDBLearn, 1}}, "the inner source is behind this VTEP: refreshed"},
+	VxlanSnoopNew:      {"vxlan_snoop", Tunnel, []Use{{FDBInsert, 1}}, "the inner source is new or has moved: write the entry"},
+	VxlanXmit:          {"vxlan_xmit", Tunnel, []Use{{TunnelHeader, 1}, {Call, 3}}, "header put in front, source port from the flow"},
+	VxlanFdbFind:       {"vxlan_find_mac", Tunnel, []Use{{FDBLookup, 1}}, "behind which VTEP is the destination?"},
+	VxlanClone:         {"vxlan_xmit_one", Tunnel, []Use{{SKBClone, 1}, {Call, 2}}, "a clone for one more remote"},
+	SkbTunnelCheckPmtu: {"skb_tunnel_check_pmtu", Tunnel, []Use{{Call, 6}}, "too long for the underlay: an ICMP error made of it"},
+	UDPTunnelXmit:      {"udp_tunnel_xmit_skb", Tunnel, []Use{{Call, 4}}, "outer UDP header; on to the host's IP"},
+	GroCellsReceive:    {"gro_cells_receive", Tunnel, []Use{{Call, 3}}, "the inner frame on the device's queue of this CPU"},
+	GroCellPoll:        {"gro_cell_poll", NAPI, []Use{{Call, 2}, {GROReceive, 1}}, "a frame from that queue: napi_gro_receive"},
+	VxlanCleanup:       {"vxlan_cleanup", Tunnel, []Use{{FDBAge, 1}}, "ageing walk over the remotes"},
 
 	TunNetXmit:     {"tun_net_xmit", Tap, []Use{{Lock, 1}, {Call, 1}}, "ptr_ring_produce"},
 	TunRingRecv:    {"tun_ring_recv", Tap, []Use{{Lock, 1}, {RemoteLine, 1}}, "ptr_ring_consume; the line comes from the other core"},

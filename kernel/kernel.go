@@ -14,6 +14,7 @@ import (
 	"ringside/sim"
 	"ringside/syscall"
 	"ringside/trace"
+	"ringside/vxlan"
 )
 
 // Config is what a kernel boots with. Engine, Memory, Book, Hash, Drops and
@@ -66,6 +67,9 @@ type Kernel struct {
 	tasks   []*task
 	vcpus   []*VCPU
 	virtios []*VirtioNet
+	vteps   []*vtep
+	tunnels []*vxlanPort
+	outs    []vxlan.Out // of frames that tunnels are sending
 	storm   storm
 
 	host     hostStack
@@ -252,6 +256,11 @@ func (k *Kernel) Check() error {
 			return err
 		}
 		if err := b.check(); err != nil {
+			return err
+		}
+	}
+	for _, t := range k.vteps {
+		if err := t.v.Check(); err != nil {
 			return err
 		}
 	}

@@ -86,7 +86,11 @@ func (n *napi) processBacklog(c *CPU, want int) bool {
 		return false
 	}
 	n.work += got
-	c.all(c.list[:got], cost.ProcessBacklog)
+	if dev.vxlan != nil {
+		c.all(c.list[:got], cost.GroCellPoll)
+	} else {
+		c.all(c.list[:got], cost.ProcessBacklog)
+	}
 	c.k.receive(c, dev, c.list[:got])
 	return n.work < napiWeight
 }

@@ -9,12 +9,13 @@ import (
 	"ringside/sim"
 )
 
-// A netdev is an interface: what stands at a port of a bridge, one of the four.
+// A netdev is an interface: what stands at a port of a bridge, one of the five.
 type netdev struct {
 	tap    *tap
 	drv    *driver
 	peer   *netdev // of a patch: the other end
 	virtio *VirtioNet
+	vxlan  *vtep
 
 	br     *netbridge // nil if it is a port of none
 	host   *hostPort  // of such a one: where the host's stack stands, if it does
@@ -192,9 +193,12 @@ func (dev *netdev) start(c *CPU, list []*skb) {
 		return
 	}
 	for _, s := range list {
-		if dev.peer != nil {
+		switch {
+		case dev.peer != nil:
 			dev.patchXmit(c, s)
-		} else {
+		case dev.vxlan != nil:
+			dev.vxlan.xmit(c, s)
+		default:
 			dev.drv.xmit(c, s)
 		}
 	}

@@ -68,6 +68,11 @@ const pulled = 256
 // netifRx is netif_rx.
 func (c *CPU) netifRx(dev *netdev, s *skb) {
 	c.one(cost.NetifRx, s)
+	c.queue(dev, s)
+}
+
+// queue puts a frame on the backlog.
+func (c *CPU) queue(dev *netdev, s *skb) {
 	q := &c.backlog
 	if len(q.queue) >= maxBacklog {
 		c.drop(s, cost.Stack, cost.CPUBacklog)

@@ -79,6 +79,24 @@ func (s *Stack) SendUDP(from, to netip.AddrPort, tos, ttl uint8, df, sum bool, p
 	return errnoOf(err)
 }
 
+// MTU is the longest IP packet that goes from an address, which may be the zero one,
+// towards another without being cut.
+func (s *Stack) MTU(from, to netip.Addr) (int, syscall.Errno) {
+	if s.closed {
+		return 0, syscall.ENETDOWN
+	}
+	s.enter()
+	defer s.leave()
+	r, errno := s.tunnelRoute(from, to)
+	if errno != syscall.OK {
+		return 0, errno
+	}
+	if to.Unmap().Is4() {
+		return int(r.MTU()) + header.IPv4MinimumSize, syscall.OK
+	}
+	return int(r.MTU()) + header.IPv6MinimumSize, syscall.OK
+}
+
 // sumUDP writes the checksum of a datagram; 0 is written as all ones [RFC 768].
 func sumUDP(h header.UDP, r *stack.Route, pkt *stack.PacketBuffer) {
 	sum := r.PseudoHeaderChecksum(udp.ProtocolNumber, uint16(pkt.Size()))
