@@ -141,13 +141,19 @@ func (t *timer) Reset(d time.Duration) {
 	if t.t.s.closed {
 		return
 	}
-	t.Stop()
 	if d <= 0 {
+		t.Stop()
 		t.pos = pending
 		t.t.soon = append(t.t.soon, t)
 		return
 	}
-	now, span := t.t.s.now(), sim.FromDuration(d)
+	t.after(sim.FromDuration(d))
+}
+
+// after arms the timer for a span from now.
+func (t *timer) after(span sim.Time) {
+	t.Stop()
+	now := t.t.s.now()
 	if span >= sim.Never-now {
 		return // beyond the end of time
 	}

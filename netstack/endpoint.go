@@ -87,10 +87,33 @@ func (e *endpoint) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
 	if err := e.describe(pkt, p); err != nil {
 		return err
 	}
-	if !e.i.send(p) {
+	to := pkt.EgressRoute.NextHop
+	if to.Len() == 0 {
+		to = pkt.EgressRoute.RemoteAddress
+	}
+	mac, ok := i.nextHop(to)
+	if !ok {
+		i.await(to, p, pkt.NetworkProtocolNumber)
+		return nil
+	}
+	copy(pkt.LinkHeader().Slice(), mac[:])
+	if !i.send(p) {
 		return &tcpip.ErrNoBufferSpace{}
 	}
 	return nil
+}
+
+// await keeps a frame until the neighbour that it goes to has answered.
+func (i *Interface) await(to tcpip.Address, p *Packet, proto tcpip.NetworkProtocolNumber) {
+	n := i.neighbour(to)
+	if n == nil {
+		n = i.newNeighbour(to)
+	}
+	h := held{p: Packet{Meta: p.Meta, Forwarded: p.Forwarded}, proto: proto}
+	for _, part := range p.Parts {
+		h.frame = append(h.frame, part...)
+	}
+	n.hold(h)
 }
 
 // WritePackets implements stack.LinkWriter. gVisor sends by WritePacket.
@@ -259,7 +282,7 @@ func (i *Interface) sendCut(p *Packet) bool {
 // What gVisor asks of a link.
 
 func (e *endpoint) Capabilities() stack.LinkEndpointCapabilities {
-	c := stack.CapabilityResolutionRequired
+	var c stack.LinkEndpointCapabilities
 	if !e.i.s.summing && !e.i.s.natting {
 		c |= stack.CapabilityTXChecksumOffload
 	}
@@ -278,7 +301,7 @@ func (e *endpoint) SupportedGSO() stack.SupportedGSO {
 
 func (e *endpoint) AddHeader(pkt *stack.PacketBuffer) {
 	header.Ethernet(pkt.LinkHeader().Push(header.EthernetMinimumSize)).Encode(&header.EthernetFields{
-		SrcAddr: e.mac, DstAddr: pkt.EgressRoute.RemoteLinkAddress, Type: pkt.NetworkProtocolNumber,
+		SrcAddr: e.mac, Type: pkt.NetworkProtocolNumber, // WritePacket finds the destination
 	})
 }
 

@@ -61,7 +61,13 @@ type Interface struct {
 	addrs []netip.Prefix
 	stat  InterfaceStats
 
-	unresolved []tcpip.Address // neighbours that were asked for and have not answered, the oldest first
+	neighbours []*neighbour // in the order in which they were met
+	byAddr     map[tcpip.Address]*neighbour
+	lastHop    *neighbour // that was looked up last
+	broadcasts []tcpip.Address
+
+	own      [header.EthernetMinimumSize + header.IPv6MinimumSize + ndSize]byte // a frame of ARP or ND
+	ownParts [1][]byte
 }
 
 // AddInterface makes an interface. It is up from then on and has no address.
@@ -135,6 +141,7 @@ func (i *Interface) AddAddress(p netip.Prefix) error {
 		return fmt.Errorf("netstack: %s: address %v: %v", i.cfg.Name, p, err)
 	}
 	i.addrs = append(i.addrs, p)
+	i.setBroadcasts()
 	i.s.route()
 	return nil
 }
@@ -151,10 +158,22 @@ func (i *Interface) RemoveAddress(a netip.Addr) error {
 			return fmt.Errorf("netstack: %s: address %v: %v", i.cfg.Name, a, err)
 		}
 		i.addrs = append(i.addrs[:n:n], i.addrs[n+1:]...)
+		i.setBroadcasts()
 		i.s.route()
 		return nil
 	}
 	return fmt.Errorf("netstack: %s has no address %v", i.cfg.Name, a)
+}
+
+// setBroadcasts finds the addresses that mean all stations of a network.
+func (i *Interface) setBroadcasts() {
+	i.broadcasts = nil
+	for _, p := range i.addrs {
+		if p.Addr().Is4() && p.Bits() < 31 {
+			subnet := (&tcpip.AddressWithPrefix{Address: addressOf(p.Addr()), PrefixLen: p.Bits()}).Subnet()
+			i.broadcasts = append(i.broadcasts, subnet.Broadcast())
+		}
+	}
 }
 
 // owner is the interface that has an address, nil if none has.
@@ -198,16 +217,27 @@ func (i *Interface) Deliver(p *Packet) {
 		view.Write(part[n:])
 	}
 	proto := tcpip.NetworkProtocolNumber(uint16(eth[12])<<8 | uint16(eth[13]))
-	segment := isTCP(proto, view.AsSlice())
-	if segment && s.waiting+s.pendingNeighbours() >= maxUnresolved {
-		s.Poll() // so that the answers to a batch can ask for no more neighbours than gVisor takes
-	}
 	s.enter()
-	if segment {
-		s.waiting++
-	}
-	i.end.deliver(proto, view, &p.Meta, eth[:6])
+	i.take(proto, view, &p.Meta, eth[:6])
 	s.leave()
+}
+
+// take hands a packet to whom it is for, and the view over.
+func (i *Interface) take(proto tcpip.NetworkProtocolNumber, view *buffer.View, m *offload.Meta, dst []byte) {
+	b := view.AsSlice()
+	valid := i.cfg.RxChecksum && (m.Valid || m.NeedsCsum)
+	switch {
+	case proto == header.ARPProtocolNumber:
+		i.arp(b, dst[0]&1 == 0)
+	case proto == header.IPv6ProtocolNumber && i.nd(b, valid):
+	default:
+		if isTCP(proto, b) {
+			i.s.waiting++
+		}
+		i.end.deliver(proto, view, m, dst)
+		return
+	}
+	view.Release()
 }
 
 // forUs says whether ip_rcv would take a frame to that station: PACKET_OTHERHOST

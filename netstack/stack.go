@@ -9,7 +9,6 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -50,6 +49,7 @@ type Stack struct {
 	ifaces []*Interface
 	routes []Route // as set, beside those that addresses bring
 	timers timers
+	chance Source
 	tunnel tunnel
 
 	depth       int  // calls into gVisor that run, one in another
@@ -75,11 +75,11 @@ func New(cfg Config) (*Stack, error) {
 	if cfg.Name == "" {
 		cfg.Name = "netstack"
 	}
-	s := &Stack{cfg: cfg}
+	s := &Stack{cfg: cfg, chance: cfg.Chance(cfg.Name + "/rand")}
 	s.timers.init(s)
 	s.gv = build(stack.Options{
 		NetworkProtocols: []stack.NetworkProtocolFactory{
-			arp.NewProtocol, ipv4.NewProtocol,
+			ipv4.NewProtocol,
 			ipv6.NewProtocolWithOptions(ipv6.Options{DADConfigs: stack.DADConfigurations{}}),
 		},
 		TransportProtocols: []stack.TransportProtocolFactory{
@@ -87,8 +87,7 @@ func New(cfg Config) (*Stack, error) {
 		},
 		Clock:       clock{s},
 		SecureRNG:   &chance{s: s, src: cfg.Chance(cfg.Name + "/secure")},
-		RandSource:  &chance{s: s, src: cfg.Chance(cfg.Name + "/rand")},
-		NUDDisp:     watch{s},
+		RandSource:  &chance{s: s, src: s.chance},
 		HandleLocal: true,
 	})
 	s.tcp = s.gv.TransportProtocolInstance(tcp.ProtocolNumber)
@@ -151,7 +150,6 @@ func (s *Stack) configure() error {
 	if !s.cfg.Forward {
 		return nil
 	}
-	s.gv.SetICMPBurst(forwardBurst)
 	for _, p := range []tcpip.NetworkProtocolNumber{header.IPv4ProtocolNumber, header.IPv6ProtocolNumber} {
 		if err := s.gv.SetForwardingDefaultAndAllNICs(p, true); err != nil {
 			return fmt.Errorf("netstack: %s: forwarding: %v", s.cfg.Name, err)
@@ -180,7 +178,6 @@ func (s *Stack) settle() {
 		case s.again:
 			s.again = false
 			s.work()
-		case s.giveUp():
 		default:
 			s.timers.arm()
 			return

@@ -10,7 +10,8 @@ type InterfaceStats struct {
 	RxLength          uint64 // dropped: no Ethernet header, or longer than IP allows
 	TxFrames, TxBytes uint64
 	TxDropped         uint64 // the link had no room
-	NeighboursGivenUp uint64 // unresolved, and too many were
+	RxMalformed       uint64 // dropped: ARP or ND that is not well-formed
+	NeighbourDropped  uint64 // frames whose neighbour did not answer, or too many waited
 }
 
 // Stats is what the interface has seen so far.
@@ -63,23 +64,22 @@ func (s *Stack) drops(g *tcpip.Stats) (list []Drop) {
 		}
 	}
 	ip, f := &g.IP, &g.IP.Forwarding
-	other, short := uint64(0), uint64(0)
+	var other, short, failed uint64
 	for _, i := range s.ifaces {
 		other += i.stat.RxOtherHost
 		short += i.stat.RxLength
+		failed += i.stat.NeighbourDropped
 	}
-	if other > 0 {
-		list = append(list, Drop{"OTHERHOST", other})
-	}
-	if short > 0 {
-		list = append(list, Drop{"PKT_TOO_SMALL", short})
+	for _, d := range []Drop{{"OTHERHOST", other}, {"PKT_TOO_SMALL", short}, {"NEIGH_FAILED", failed}} {
+		if d.Count > 0 {
+			list = append(list, d)
+		}
 	}
 	add("IP_INHDR", ip.MalformedPacketsReceived, ip.MalformedFragmentsReceived, f.ExtensionHeaderProblem) // gVisor counts a wrong sum as malformed
 	add("IP_INADDRERRORS", ip.InvalidDestinationAddressesReceived, ip.InvalidSourceAddressesReceived, f.InitializingSource, f.LinkLocalSource, f.LinkLocalDestination)
 	add("IP_INNOROUTES", f.Unrouteable)
 	add("IP_TTL", f.ExhaustedTTL)
 	add("PKT_TOO_BIG", f.PacketTooBig)
-	add("NEIGH_FAILED", f.HostUnreachable)
 	add("NO_SOCKET", g.UDP.UnknownPortErrors)
 	add("SOCKET_RCVBUFF", g.UDP.ReceiveBufferErrors)
 	add("UDP_CSUM", g.UDP.ChecksumErrors)
