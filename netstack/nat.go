@@ -25,6 +25,9 @@ func (s *Stack) Masquerade(out string, from netip.Prefix) error {
 	}
 	from = from.Masked()
 	six, proto := from.Addr().Is6(), protocolOf(from.Addr())
+	if !s.masqueraded {
+		s.gv.SetIPTables(stack.DefaultTables(clock{s}, s.gv.InsecureRNG()))
+	}
 	tables := s.gv.IPTables()
 	nat := tables.GetTable(stack.NATID, six)
 	at := nat.BuiltinChains[stack.Postrouting]

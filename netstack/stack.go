@@ -88,6 +88,7 @@ func New(cfg Config) (*Stack, error) {
 		Clock:       clock{s},
 		SecureRNG:   &chance{s: s, src: cfg.Chance(cfg.Name + "/secure")},
 		RandSource:  &chance{s: s, src: s.chance},
+		IPTables:    &stack.IPTables{}, // none, until Masquerade makes some: they take 8 KiB
 		HandleLocal: true,
 	})
 	s.tcp = s.gv.TransportProtocolInstance(tcp.ProtocolNumber)
