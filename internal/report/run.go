@@ -32,7 +32,10 @@ func (p *page) flush(w io.Writer) error {
 // it cost, and which expectations are met.
 func WriteRun(w io.Writer, r *scenario.Result, at Page) error {
 	p := at.page()
-	p.para("", r.File+": "+r.About)
+	p.para("", r.File)
+	if r.About != "" {
+		p.para("  about    ", r.About)
+	}
 	p.para("  ran      ", fmt.Sprintf("%s of virtual time, seed %d", Span(sim.Time(r.Report.VirtualNs)*sim.Nanosecond), r.Seed))
 	for _, f := range r.Faults {
 		p.para("  at       ", Span(sim.Time(f.AtNs)*sim.Nanosecond)+": "+f.Fault)

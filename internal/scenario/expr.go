@@ -127,35 +127,49 @@ func (c *comparison) unit() unit {
 }
 
 // judge says whether it holds, and what was found: the values of all terms that are
-// no literals. An error is a zeroError or a syntaxError.
+// no literals. An error is a zeroError, a syntaxError or what look says.
 func (c *comparison) judge(look lookup) (met bool, found string, err error) {
 	values := make([]quantity, len(c.terms))
-	var list, texts []string
 	for i, t := range c.terms {
 		if values[i], err = t.eval(look); err != nil {
 			return false, "", err
-		}
-		if _, ok := t.(*literal); !ok {
-			list, texts = append(list, values[i].in(c.unit())), append(texts, t.String())
-		}
-	}
-	if len(list) > 1 {
-		for i := range list {
-			list[i] = texts[i] + " = " + list[i]
 		}
 	}
 	met = true
 	for i, op := range c.ops {
 		l, r := values[i], values[i+1]
-		if l.dim != r.dim {
+		switch {
+		case l.dim != r.dim:
 			return false, "", wrongAt(c.columns[i], "%s is %v and %s is %v: they cannot be compared", c.terms[i], l.dim, c.terms[i+1], r.dim)
-		}
-		if l.dim == text && op != "==" && op != "!=" {
+		case l.dim == text && op != "==" && op != "!=":
 			return false, "", wrongAt(c.columns[i], "a text is no number: it can be compared by == and !=, and no more")
 		}
 		met = met && holds(op, l.cmp(r))
 	}
-	return met, strings.Join(list, ", "), nil
+	return met, c.found(values), nil
+}
+
+// found writes the values of terms that are no literals, to more decimals if one
+// would look like another that it does not equal.
+func (c *comparison) found(values []quantity) string {
+	places := 3
+	for i, v := range values[1:] {
+		if w := values[i]; v.dim == w.dim && v.cmp(w) != 0 && v.in(c.unit()) == w.in(c.unit()) {
+			places = 12
+		}
+	}
+	var list, of []string
+	for i, t := range c.terms {
+		if _, ok := t.(*literal); !ok {
+			list, of = append(list, values[i].to(c.unit(), places)), append(of, t.String())
+		}
+	}
+	for i := range list {
+		if len(list) > 1 {
+			list[i] = of[i] + " = " + list[i]
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // cmp compares values of one dimension.

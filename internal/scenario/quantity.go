@@ -96,7 +96,10 @@ var shown = map[dim][]string{
 
 // in is the quantity in a unit, or in the one that suits it if that has another
 // dimension: to three decimals, its thousands set apart.
-func (q quantity) in(u unit) string {
+func (q quantity) in(u unit) string { return q.to(u, 3) }
+
+// to is in, to as many decimals as are asked for.
+func (q quantity) to(u unit, places int) string {
 	if q.dim == text {
 		return q.text
 	}
@@ -107,7 +110,7 @@ func (q quantity) in(u unit) string {
 	if u.n != nil {
 		n.Quo(n, u.n)
 	}
-	s := decimals(n)
+	s := decimals(n, places)
 	switch u.name {
 	case "":
 		return s
@@ -129,9 +132,9 @@ func (q quantity) suits() (best unit) {
 	return best
 }
 
-// decimals writes n to three decimals, without zeros at its end.
-func decimals(n *big.Rat) string {
-	s := n.FloatString(3)
+// decimals writes n to so many decimals, without zeros at its end.
+func decimals(n *big.Rat, places int) string {
+	s := n.FloatString(places)
 	whole, frac, _ := strings.Cut(s, ".")
 	frac = strings.TrimRight(frac, "0")
 	sign := ""
