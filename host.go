@@ -41,6 +41,8 @@ type Config struct {
 	DropEn  bool      // a queue without descriptors drops at once instead of stalling all
 	FIFO    int       // receive packet buffer of the NIC in bytes; 0 means 64 KiB
 
+	Offloads Offloads // of the NIC; the zero value is none
+
 	CPUs     int // 0 means one for every queue and up to four for the guests, or eight with vhost workers among them
 	VMs      []VM
 	TapQueue int // frames that wait for a guest; 0 means 1000
@@ -66,6 +68,13 @@ const DefaultITR = 50 * sim.Microsecond
 
 // HostStack is the host's own network stack on the bridge's local port.
 type HostStack = kernel.HostStack
+
+// Offloads are what a NIC and its driver do beside moving frames.
+type Offloads = kernel.Offloads
+
+// ParseOffloads reads the words for offloads, as in "gro,tso,csum"; "all" and "none"
+// stand alone.
+func ParseOffloads(words string) (Offloads, error) { return kernel.ParseOffloads(words) }
 
 // A Host is the whole machine. It has one owner; no method may run beside
 // another.
@@ -301,7 +310,7 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 	}
 	var dev *nic.NIC
 	_, err = h.Kernel.AddNIC(kernel.NICConfig{
-		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu,
+		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads,
 		At: h.at(n.Name, n.Bridge, n.Port, n.MTU),
 	}, func(irq nic.IRQ) (_ *nic.NIC, err error) {
 		dev, err = nic.New(nic.Config{

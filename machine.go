@@ -12,6 +12,7 @@ type Machine struct {
 	Ring     int    `json:"ring"`   // receive descriptors of each queue
 	ITRUs    int64  `json:"itr_us"` // least gap between two interrupts of a vector
 	DropEn   bool   `json:"drop_en"`
+	Offloads string `json:"offloads,omitempty"` // the words for what is on
 	CPUs     int    `json:"cpus"`
 	VMs      int    `json:"vms"`
 	Batch    int    `json:"batch"`     // frames one read of the first guest may take
@@ -24,6 +25,9 @@ func (h *Host) machine() Machine {
 	m := Machine{
 		LinkBPS: n.LinkBPS, Queues: n.Queues, Ring: n.Ring, ITRUs: int64(n.ITR / sim.Microsecond), DropEn: n.DropEn,
 		CPUs: c.CPUs, VMs: len(c.VMs), Batch: 1, TapQueue: c.TapQueue,
+	}
+	if n.Offloads != (Offloads{}) {
+		m.Offloads = n.Offloads.String()
 	}
 	if m.TapQueue == 0 {
 		m.TapQueue = 1000 // Linux's tx_queue_len; see Config

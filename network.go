@@ -72,6 +72,8 @@ type NIC struct {
 	FIFO    int
 	DropEn  bool // or Config.DropEn
 
+	Offloads Offloads // the zero value means the Config's
+
 	Bridge    string            // the bridge it is a port of; "" means the first
 	Port      bridge.PortConfig // of that port; its Name is the NIC's
 	MTU       int               // 0 means as long a frame as the NIC carries
@@ -299,6 +301,7 @@ func (n *NIC) defaults(c *Config, i int) error {
 	inherit(&n.Queues, c.Queues, 1)
 	inherit(&n.Ring, c.Ring, 256)
 	inherit(&n.FIFO, c.FIFO, 0)
+	inherit(&n.Offloads, c.Offloads, Offloads{})
 	inherit(&n.ITR, c.ITR, DefaultITR)
 	if n.ITR == NoITR {
 		n.ITR = 0

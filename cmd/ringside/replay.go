@@ -108,6 +108,12 @@ func (o *options) machine(fs *pflag.FlagSet) {
 		return err
 	})
 	fs.BoolVar(&o.cfg.DropEn, "drop-en", false, "a queue without free descriptors drops at once, instead of stalling the others (SRRCTL.DROP_EN)")
+	flag(fs, "offload", "WORDS", "none", "what the NIC and its driver do beside moving frames: gro, tso, tx, rx, csum for tx and rx, txvlan, rxvlan, with commas between them, or all", func(s string) (err error) {
+		if o.cfg.Offloads, err = ringside.ParseOffloads(s); err != nil {
+			return fmt.Errorf("%w, as in --offload gro,tso,csum", err)
+		}
+		return nil
+	})
 	whole(fs, &o.cfg.CPUs, "cpus", "", "emulated CPUs; otherwise one for each queue, and up to four for the guests", 1, 1024, "5")
 	whole(fs, &o.cfg.TapQueue, "tap-queue", "1000", "frames that may wait for each guest", 1, 1<<20, "1000")
 	flag(fs, "host-addr", "CIDR", "", "an address of the host's own stack on the bridge, which answers ARP, ND and ping; may be repeated", func(s string) error {

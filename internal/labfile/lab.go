@@ -236,8 +236,25 @@ func (l *lab) readNIC(f field, n *ringside.NIC) {
 		known{Name: "ring", Read: func(f field) { l.ring(f, &n.Ring) }},
 		known{Name: "itr", Read: func(f field) { l.itr(f, n) }},
 		known{Name: "drop_en", Read: l.On(&n.DropEn)},
+		known{Name: "offloads", Read: func(f field) { l.offloads(f, &n.Offloads) }},
 	))
 	l.links = append(l.links, link)
+}
+
+// offloads reads the words for offloads, as one text or a list.
+func (l *lab) offloads(f field, into *ringside.Offloads) {
+	var words []string
+	for _, e := range l.List(f) {
+		if s, ok := l.Text(e); ok {
+			words = append(words, s)
+		}
+	}
+	o, err := ringside.ParseOffloads(strings.Join(words, ","))
+	if err != nil {
+		l.Wrong(f, "%v", err)
+		return
+	}
+	*into = o
 }
 
 // link is the keys that every interface has.

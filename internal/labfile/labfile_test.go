@@ -100,6 +100,7 @@ nics:
     ring: 512
     itr: off
     drop_en: on
+    offloads: [gro, csum]
     mtu: 1500
     mirror_in: eth0
     mirror_out: eth0

@@ -79,6 +79,9 @@ func (p *page) header(r *ringside.Report) {
 	if m.DropEn {
 		drop = ", DROP_EN"
 	}
+	if m.Offloads != "" {
+		drop += ", offloads " + m.Offloads
+	}
 	p.para("  machine  ", fmt.Sprintf("%s, %s of %s%s, %s; %s at %s",
 		bits(m.LinkBPS), Count(uint64(m.Queues), "queue", "queues"), Count(uint64(m.Ring), "descriptor", "descriptors"), drop, irq,
 		Count(uint64(m.CPUs), "CPU", "CPUs"), hertz(r.Hz)))
