@@ -71,7 +71,7 @@ type machine struct {
 
 // Cases are all cases.
 func Cases() []Case {
-	return []Case{
+	return append([]Case{
 		path("native/64", "60-byte frames (64 with FCS), one flow, one guest", 60, 1, 1),
 		path("native/512", "508-byte frames", 508, 1, 1),
 		path("native/1514", "1514-byte frames", 1514, 1, 1),
@@ -87,8 +87,7 @@ func Cases() []Case {
 		floodAlone(2),
 		floodAlone(1024),
 		start(),
-		{Name: "tcp/bare", Does: "two bare stacks joined by a queue, MTU 1500", tcp: true, setUp: bareMachine},
-	}
+	}, tcpCases()...)
 }
 
 // pps is the offered rate of the native cases: what the emulated machine can

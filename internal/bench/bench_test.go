@@ -45,3 +45,11 @@ func BenchmarkYardstick64(b *testing.B) {
 	r, frame, into := new(ring), make([]byte, 60), make([]byte, 2048)
 	r.run(frame, into, b.N)
 }
+
+func BenchmarkTCPBare(b *testing.B) { benchmark(b, "tcp/bare") }
+
+func BenchmarkTCP1500(b *testing.B) { benchmark(b, "tcp/1500") }
+
+func BenchmarkTCPOffloads(b *testing.B) { benchmark(b, "tcp/offloads") }
+
+func BenchmarkTCPBareGSO(b *testing.B) { benchmark(b, "tcp/bare-gso") }
