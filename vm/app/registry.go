@@ -16,7 +16,9 @@ type Spec struct {
 	Name string
 	Does string // one line
 	Args []Arg
-	make func(values) guest.Program
+
+	Forward bool // the machine must forward packets
+	make    func(values) guest.Program
 }
 
 // An Arg is an argument of a program.
