@@ -128,7 +128,7 @@ nics:
 	_, loss, err := ringside.ParseLink("loss 1%")
 	require.NoError(t, err)
 	assert.Equal(t, ringside.NIC{
-		Name: "eth1", LinkBPS: 25e9, Link: loss, Queues: 4, Ring: 512, ITR: ringside.NoITR, DropEn: true, MTU: 1500, MirrorIn: "eth0", MirrorOut: "eth0",
+		Name: "eth1", LinkBPS: 25e9, Link: loss, Queues: 4, Ring: 512, ITR: ringside.NoITR, DropEn: true, Offloads: ringside.Offloads{GRO: true, TxCsum: true, RxCsum: true}, MTU: 1500, MirrorIn: "eth0", MirrorOut: "eth0",
 		Port: bridge.PortConfig{
 			NoLearning: true, NoFlood: true, NoMcastFlood: true, NoBcastFlood: true, Hairpin: true, Isolated: true, Locked: true,
 			Guard: true, RootBlock: true, FastLeave: true, McastToUnicast: true, McastRouter: snoop.RouterTemp, McastMaxGroups: 7,
