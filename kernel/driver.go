@@ -143,15 +143,15 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 			q.partial = s
 		} else {
 			s.id, s.arrived = tag.ID, tag.Arrived
-			if d.rxFields {
-				k.rxFields(s, desc)
-			}
 			list[n] = s
 			n++
 		}
 		if ntc++; ntc == q.size {
 			ntc = 0
 		}
+	}
+	if d.rxFields {
+		d.readFields(q, list[:n])
 	}
 	descs := ntc - q.nextToClean // fewer than the ring has
 	if descs < 0 {

@@ -132,6 +132,19 @@ func (d *driver) setUpRxOffloads() {
 	d.rxFields = d.offloads.RxCsum || d.offloads.VLANStrip
 }
 
+// readFields reads the last descriptor of each of the frames that were taken off
+// the ring, which begin at its nextToClean.
+func (d *driver) readFields(q *rxQueue, done []*skb) {
+	at := q.nextToClean
+	for _, s := range done {
+		for q.desc(at).Status()&nic.RxEOP == 0 {
+			at = (at + 1) % q.size
+		}
+		d.k.rxFields(s, q.desc(at))
+		at = (at + 1) % q.size
+	}
+}
+
 // rxFields is igb_process_skb_fields: what the last descriptor says of a frame. A
 // checksum that the device found wrong is left to whoever the frame is for. A tag
 // that it took off goes back in front: here a frame's tag is among its bytes, where

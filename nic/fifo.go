@@ -1,6 +1,8 @@
 package nic
 
 import (
+	"encoding/binary"
+
 	"ringside/cost"
 	"ringside/sim"
 )
@@ -13,7 +15,8 @@ type packet struct {
 	size    int
 	written int // bytes that are in host memory already
 	v       verdict
-	waited  bool // RNBC has counted it
+	waited  bool   // RNBC has counted it
+	tag     uint16 // that was taken off, with RxVP
 }
 
 // A fifo is the receive packet buffer: one queue for all rings, in the order of
@@ -33,7 +36,7 @@ func (f *fifo) data(p *packet) []byte { return f.ram[p.pos : p.pos+p.size] }
 
 // put copies a frame in; false if there is no room beside the bytes that are
 // passing through.
-func (f *fifo) put(id uint64, at sim.Time, v verdict, data []byte, passing int) bool {
+func (f *fifo) put(id uint64, at sim.Time, v verdict, tag uint16, data []byte, passing int) bool {
 	if len(data) > f.room-f.used-passing {
 		return false
 	}
@@ -44,7 +47,7 @@ func (f *fifo) put(id uint64, at sim.Time, v verdict, data []byte, passing int) 
 		f.end = 0
 	}
 	copy(f.ram[f.end:], data)
-	*f.add() = packet{id: id, arrived: at, pos: f.end, size: len(data), v: v}
+	*f.add() = packet{id: id, arrived: at, pos: f.end, size: len(data), v: v, tag: tag}
 	f.end += len(data)
 	f.used += len(data)
 	return true
@@ -198,6 +201,9 @@ func (n *NIC) finish() {
 			status |= RxEOP
 		}
 		writeBack(desc, p.v, uint64(chunk), status)
+		if p.v.status&RxVP != 0 {
+			binary.LittleEndian.PutUint16(desc[14:], p.tag)
+		}
 		q.tags[q.head].Done = d.done
 		last, q.head = q.head, q.next(q.head)
 	}

@@ -65,7 +65,8 @@ type NIC struct {
 	dmaFree  sim.Time // when the receive DMA engine is done with what it has
 	passing  int      // bytes of the frame that keeps it busy, if that went straight to memory
 	did      burst    // since the last charge
-	stripped []byte   // the held frame without its tag
+	stripped []byte   // the held frame without its tag,
+	tag      uint16   // which is this
 	stalled  bool     // the head of the packet buffer waits for a descriptor
 
 	filters

@@ -27,9 +27,12 @@ type verdict struct {
 	info   uint64 // the first eight bytes of its write-back: types and hash
 	status uint32 // RxPIF
 	queue  uint32
-	reason cost.DropReason
-	tag    uint16 // that was stripped, with RxVP
+	reason cost.DropReason // of a drop, or aside
 }
+
+// aside is no reason to drop a frame, but it cannot go straight to memory: the held
+// frame is another than the wire's.
+const aside = cost.NumReasons
 
 // A burst is what receive has done, to be charged and counted once.
 type burst struct {
@@ -110,8 +113,6 @@ func (n *NIC) straight(now sim.Time) bool {
 			}
 		} else {
 			v = n.classify(n.held.Data)
-			data = n.held.Data // without its tag, perhaps
-			size = uint64(len(data))
 		}
 
 		// Where it goes.
@@ -169,6 +170,9 @@ func (n *NIC) take() {
 // detour puts the frame just taken into the packet buffer, or drops it.
 func (n *NIC) detour(v verdict, at sim.Time) {
 	data := n.held.Data
+	if v.reason == aside {
+		v.reason = cost.NotDropped
+	}
 	n.in++
 	n.did.seen++
 	n.did.seenBytes += uint64(len(data))
@@ -176,7 +180,7 @@ func (n *NIC) detour(v verdict, at sim.Time) {
 	if at < n.dmaFree {
 		passing = n.passing
 	}
-	if v.reason == cost.NotDropped && !n.fifo.put(n.held.ID, at, v, data, passing) {
+	if v.reason == cost.NotDropped && !n.fifo.put(n.held.ID, at, v, n.tag, data, passing) {
 		n.stats.mpc++
 		v.reason = cost.NICRxFIFO
 	}
@@ -240,7 +244,7 @@ func (n *NIC) badBuffer(q int, index uint32, d *[DescSize]byte, at sim.Time) {
 // writeBack overwrites a descriptor with its write-back format.
 func writeBack(d *[DescSize]byte, v verdict, size uint64, status uint32) {
 	binary.LittleEndian.PutUint64(d[:], v.info)
-	binary.LittleEndian.PutUint64(d[8:], uint64(v.status|status)|size<<32|uint64(v.tag)<<48)
+	binary.LittleEndian.PutUint64(d[8:], uint64(v.status|status)|size<<32)
 }
 
 // drop ends a frame's life in the device.

@@ -34,8 +34,7 @@ func (n *NIC) checked(data []byte) (status uint32) {
 	return status
 }
 
-// strip takes the VLAN tag off the held frame, whose bytes are data, and puts it
-// into v. An outer tag, if CTRL_EXT.EXT_VLAN has the device look for one, stays.
+// strip takes the VLAN tag off the held frame, whose bytes are data. An outer tag, if CTRL_EXT.EXT_VLAN has the device look for one, stays.
 func (n *NIC) strip(v *verdict, data []byte) {
 	at := header - 2
 	if n.ctrlExt&CtrlExtEXTVLAN != 0 && binary.BigEndian.Uint16(data[at:]) == uint16(n.vet>>16) {
@@ -45,7 +44,8 @@ func (n *NIC) strip(v *verdict, data []byte) {
 		return
 	}
 	v.status |= RxVP
-	v.tag = binary.BigEndian.Uint16(data[at+2:])
+	v.reason = aside
+	n.tag = binary.BigEndian.Uint16(data[at+2:])
 	n.stripped = append(append(n.stripped[:0], data[:at]...), data[at+tagSize:]...)
 	n.held.Data = n.stripped
 	n.did.tags++
