@@ -37,7 +37,7 @@ type Config struct {
 	Link    wire.Spec // what happens to frames between the NIC and its wire; the zero value is nothing
 	Queues  int       // of the NIC, 1 to 16; 0 means 1
 	Ring    int       // receive descriptors of each queue; 0 means 256
-	ITR     sim.Time  // least gap between two interrupts of a vector, whole microseconds; NoITR for none; 0 means 50 us
+	ITR     sim.Time  // least gap between two interrupts of a vector, whole microseconds; NoITR for none; 0 means 50 us, and none with an interrupt per frame
 	DropEn  bool      // a queue without descriptors drops at once instead of stalling all
 	FIFO    int       // receive packet buffer of the NIC in bytes; 0 means 64 KiB
 
@@ -45,7 +45,8 @@ type Config struct {
 
 	CPUs     int // 0 means one for every queue and up to four for the guests, or eight with vhost workers among them
 	VMs      []VM
-	TapQueue int // frames that wait for a guest; 0 means 1000
+	TapQueue int             // frames that wait for a guest; 0 means 1000
+	Batching kernel.Batching // the zero value is Linux's defaults
 
 	Ageing     sim.Time  // of the first bridge's entries; 0 means 300 s
 	MaxLearned int       // bound of the first bridge's forwarding database; 0 means the bridge's default
@@ -275,7 +276,7 @@ func (h *Host) addBridge(i int) error {
 	h.Bridge = br
 	h.Kernel, err = kernel.Boot(kernel.Config{
 		Engine: h.Engine, Memory: h.Memory, Book: h.book, Hash: h.Hash, Drops: &h.drops, Bridge: br,
-		Sink: c.Sink, CPUs: c.CPUs, Host: b.Host, TapQueue: c.TapQueue,
+		Sink: c.Sink, CPUs: c.CPUs, Host: b.Host, TapQueue: c.TapQueue, Batching: c.Batching,
 		FirstID: trace.OwnID(h.number),
 	})
 	return err

@@ -2,6 +2,7 @@ package ringside
 
 import (
 	"ringside/bridge"
+	"ringside/kernel"
 	"ringside/sim"
 )
 
@@ -17,6 +18,8 @@ type Machine struct {
 	VMs      int    `json:"vms"`
 	Batch    int    `json:"batch"`     // frames one read of the first guest may take
 	TapQueue int    `json:"tap_queue"` // frames that wait for a guest
+
+	Batching *kernel.Batching `json:"batching,omitempty"` // nil for Linux's defaults
 }
 
 func (h *Host) machine() Machine {
@@ -31,6 +34,9 @@ func (h *Host) machine() Machine {
 	}
 	if m.TapQueue == 0 {
 		m.TapQueue = 1000 // Linux's tx_queue_len; see Config
+	}
+	if c.Batching != (kernel.Batching{}) {
+		m.Batching = &c.Batching
 	}
 	if len(c.VMs) > 0 {
 		m.Batch = max(1, c.VMs[0].Batch)

@@ -9,6 +9,7 @@ import (
 	"ringside/bridge"
 	"ringside/bridge/neigh"
 	"ringside/bridge/snoop"
+	"ringside/kernel"
 	"ringside/netstack"
 	"ringside/nic"
 	"ringside/sim"
@@ -302,6 +303,9 @@ func (n *NIC) defaults(c *Config, i int) error {
 	inherit(&n.Ring, c.Ring, 256)
 	inherit(&n.FIFO, c.FIFO, 0)
 	inherit(&n.Offloads, c.Offloads, Offloads{})
+	if c.Batching.Interrupts == kernel.PerFrame {
+		inherit(&n.ITR, c.ITR, NoITR) // such devices had no moderation
+	}
 	inherit(&n.ITR, c.ITR, DefaultITR)
 	if n.ITR == NoITR {
 		n.ITR = 0

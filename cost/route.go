@@ -50,6 +50,10 @@ const (
 	IgbWatchdogTask
 	VlanPushInside
 	ProcessBacklog
+	FarSkb
+	NapiWatchdog
+	BusyLoop
+	WakeNAPIThread
 
 	// The core.
 
@@ -62,6 +66,10 @@ const (
 	TcfMirredAct
 	VethXmit
 	NetifRx
+	GetRpsCpu
+	EnqueueToBacklog
+	RpsSendIPI
+	RpsTriggerSoftirq
 	IPRcv
 	IPForward
 	IPOutput
@@ -236,6 +244,10 @@ var steps = [NumSteps]stepInfo{
 	IgbWatchdogTask:     {"igb_watchdog_task", NAPI, []Use{{MMIOWrite, 1}}, "sets a cause in EICS: a ring without buffers is polled again"},
 
 	VlanPushInside: {"__vlan_hwaccel_push_inside", NAPI, []Use{{PageAlloc, 1}, {Call, 2}}, "the tag goes into a head of the frame's own, since the device does not insert it"},
+	FarSkb:         {"process_backlog: sk_buff of another CPU", NAPI, []Use{{RemoteLine, 2}}, "sk_buff and headers are dirty in that CPU's cache"},
+	NapiWatchdog:   {"napi_watchdog", IRQ, []Use{{HardIRQ, 1}}, "the timer of gro_flush_timeout: napi_schedule while interrupts are deferred"},
+	BusyLoop:       {"napi_busy_loop", NAPI, []Use{{Call, 8}}, "a reader looks again: another polls the queue"},
+	WakeNAPIThread: {"____napi_schedule", Sched, []Use{{Wakeup, 1}, {Call, 1}}, "wakes the thread that polls in place of softirq"},
 	ProcessBacklog: {"process_backlog", NAPI, []Use{{Call, 2}}, "a frame from the CPU's own backlog"},
 
 	SkbSegment:          {"skb_segment", Stack, []Use{{BuildSKB, 1}, {PageAlloc, 1}, {Call, 6}}, "software segmentation: one segment, headers copied"},
@@ -246,6 +258,10 @@ var steps = [NumSteps]stepInfo{
 	DevQueueXmit:        {"dev_queue_xmit", Stack, []Use{{Call, 2}, {IndirectCall, 1}}, "no queue: dev_hard_start_xmit, ndo_start_xmit"},
 	TcfMirredAct:        {"tcf_mirred_act", Stack, []Use{{SKBClone, 1}, {Call, 4}, {IndirectCall, 2}}, "a clone for the interface that mirrors this one"},
 	VethXmit:            {"veth_xmit", Stack, []Use{{Call, 4}}, "over the patch: skb_scrub_packet, eth_type_trans"},
+	GetRpsCpu:           {"get_rps_cpu", Stack, []Use{{Call, 4}}, "the CPU for the frame's flow; hashes it"},
+	EnqueueToBacklog:    {"enqueue_to_backlog", Stack, []Use{{Lock, 1}, {RemoteLine, 1}, {Call, 1}}, "onto that CPU's backlog, whose line comes from there"},
+	RpsSendIPI:          {"net_rps_send_ipi", Stack, []Use{{MMIOWrite, 1}}, "interrupt to a CPU that has got frames"},
+	RpsTriggerSoftirq:   {"rps_trigger_softirq", IRQ, []Use{{HardIRQ, 1}}, "interrupt from another CPU: raises softirq"},
 	NetifRx:             {"netif_rx", Stack, []Use{{Lock, 1}, {Call, 2}}, "enqueue_to_backlog of this CPU"},
 	IPRcv:               {"ip_rcv", Stack, []Use{{LocalRx, 1}}, "the host's own stack takes the packet"},
 	IPForward:           {"ip_forward", Stack, []Use{{Call, 6}}, "route found, time to live counted down"},

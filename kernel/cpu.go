@@ -37,6 +37,8 @@ type CPU struct {
 
 	softirq softirq
 	backlog backlog
+	ipi     *sim.Timer // an interrupt from another CPU; made when first needed
+	ipis    []*CPU     // that are to be interrupted at the end of net_rx_action
 
 	runq      []runnable // tasks that want the CPU, by the time they may have it
 	current   *task      // has the CPU and wants to go on
@@ -54,10 +56,31 @@ type CPU struct {
 	segments []*skb
 }
 
-// An irq is a vector of a device that wants its handler.
+// An irq is what wants its hard handler: a vector of a device, or one of the others.
 type irq struct {
 	d      *driver
 	vector int
+	kind   irqKind
+}
+
+type irqKind uint8
+
+const (
+	irqDevice irqKind = iota
+	irqTimer          // of the vector's NAPI instance, which defers interrupts
+	irqIPI            // from another CPU
+)
+
+// interrupt runs the hard handler.
+func (c *CPU) interrupt(i irq) {
+	switch i.kind {
+	case irqTimer:
+		i.d.napi[i.vector].watchdog(c)
+	case irqIPI:
+		c.ipiHandler()
+	default:
+		i.d.interrupt(c, i.vector)
+	}
 }
 
 // A runnable is a task on a run queue, or ksoftirqd where task is nil.
@@ -75,7 +98,7 @@ func newCPU(k *Kernel, id int) *CPU {
 	c.acct = cost.NewAccount(c.name, k.book, false)
 	c.clock = sim.NewClock(k.book.Hz, c.acct.Meter())
 	c.timer = k.eng.NewTimer(c.name, c)
-	c.backlog.cpu = c
+	c.backlog.cpu, c.backlog.weight = c, napiWeight
 	return c
 }
 
@@ -128,7 +151,7 @@ func (c *CPU) piece() bool {
 		c.exit()
 		v := c.irqs[0]
 		c.irqs = c.irqs[:copy(c.irqs, c.irqs[1:])]
-		v.d.interrupt(c, v.vector)
+		c.interrupt(v)
 	case len(c.work) > 0:
 		c.exit()
 		f := c.work[0]

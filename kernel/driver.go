@@ -96,10 +96,15 @@ func (q *txQueue) desc(i int) nic.TxDesc {
 
 // interrupt is the hard handler of vector v: igb_msix_ring.
 func (d *driver) interrupt(c *CPU, v int) {
+	if d.k.batching.Interrupts == PerFrame && v < len(d.napi) {
+		d.onePerFrame(c, v)
+		return
+	}
 	c.shared(cost.IgbMsixRing, 1, fmt1(c, "vector %d", v))
 	if v >= len(d.napi) {
 		return // other causes
 	}
+	d.writeITR(c, d.napi[v])
 	d.napi[v].schedule(c)
 }
 
@@ -179,7 +184,10 @@ func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
 			d.noteRecycled(c, done)
 		}
 	}
-	c.all(done, cost.IgbProcessSkbFields, cost.NapiGroReceive)
+	c.all(done, cost.IgbProcessSkbFields)
+	if d.k.batching.Interrupts == ByNAPI {
+		c.all(done, cost.NapiGroReceive)
+	}
 	if c.watched {
 		for _, s := range done {
 			c.k.show(c, s, sight{point: trace.Driver, port: d.net.index, vm: -1})

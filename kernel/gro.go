@@ -160,7 +160,7 @@ func (g *gro) normal(c *CPU, s *skb) {
 func (g *gro) pass(c *CPU) {
 	if n := g.ups; n > 0 {
 		g.ups = 0
-		g.k.receive(c, g.dev, g.up[:n])
+		c.goUp(g.dev, g.up[:n])
 	}
 }
 

@@ -31,6 +31,7 @@ type Config struct {
 	Host     HostStack  // at Bridge
 	Stack    HostConfig // of the host, besides its interfaces
 	TapQueue int        // frames a tap's ring holds; 0 means 1000, Linux's tx_queue_len
+	Batching Batching   // the zero value is Linux's defaults
 	FirstID  uint64     // of frames that begin here; 0 means trace.FirstOwnID
 }
 
@@ -73,6 +74,9 @@ type Kernel struct {
 	storm   storm
 
 	host     hostStack
+	batching Batching
+	rps      []*CPU // that frames are spread over; nil without
+
 	starved  []starving // receive queues without buffers
 	watchdog *sim.Timer // made when first needed
 
@@ -105,6 +109,11 @@ func Boot(cfg Config) (*Kernel, error) {
 		eng: cfg.Engine, mem: cfg.Memory, book: cfg.Book, hash: cfg.Hash, drops: cfg.Drops, sink: cfg.Sink,
 		named: map[string]bool{}, taps: map[string]*tap{}, tapQueue: cfg.TapQueue, ids: cfg.FirstID,
 	}
+	k.batching = cfg.Batching
+	if err := k.batching.check(max(cfg.CPUs, 1)); err != nil {
+		return nil, err
+	}
+	k.batching.defaults()
 	if k.ids == 0 {
 		k.ids = trace.FirstOwnID
 	}
@@ -115,6 +124,7 @@ func Boot(cfg Config) (*Kernel, error) {
 	for i := range max(cfg.CPUs, 1) {
 		k.cpus = append(k.cpus, newCPU(k, i))
 	}
+	k.rps = k.rpsCPUs(k.batching.RPS)
 	return k, k.AddBridge(cfg.Bridge, cfg.Host)
 }
 

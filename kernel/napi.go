@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ringside/cost"
+	"ringside/sim"
 )
 
 // napiState is where a NAPI instance stands in its contract.
@@ -24,13 +25,20 @@ func (s napiState) String() string {
 // when a poll came out below the weight, unmask only after that.
 type napi struct {
 	drv    *driver // nil for the backlog of the CPU
+	weight int     // frames of one poll
 	index  int
 	cpu    *CPU
 	state  napiState
 	work   int // frames of the present poll
 	missed bool
+	listed bool // on a poll list, or about to be
 	polls  uint64
 	gro    *gro // nil: frames go up one by one
+
+	thread   *napiThread // polls it in place of softirq; nil without
+	adaptive *adaptive   // chooses the gap between interrupts; nil without
+	empty    int         // more polls that may come out empty before the vector is unmasked
+	timer    *sim.Timer  // polls while it is masked; nil without
 }
 
 // schedule is napi_schedule: the hard interrupt's only act. The vector masked
@@ -41,6 +49,10 @@ func (n *napi) schedule(c *CPU) {
 		return
 	}
 	n.state = napiScheduled
+	if n.thread != nil {
+		n.thread.wake(c)
+		return
+	}
 	c.softirq.raise(c, n)
 }
 
@@ -49,7 +61,7 @@ func (n *napi) begin(c *CPU) {
 	if n.state != napiScheduled {
 		n.violation(c, "polled while %v", n.state)
 	}
-	n.state, n.work = napiPolling, 0
+	n.state, n.work, n.listed = napiPolling, 0, false
 	n.polls++
 	if n.drv == nil {
 		return
@@ -60,23 +72,40 @@ func (n *napi) begin(c *CPU) {
 
 // piece polls one list of frames and says whether the poll goes on.
 func (n *napi) piece(c *CPU) bool {
-	want := min(groNormalBatch, napiWeight-n.work)
+	want := min(c.k.batching.List, n.weight-n.work)
 	if n.drv == nil {
 		return n.processBacklog(c, want)
 	}
 	got := n.drv.cleanRx(c, n.drv.rx[n.index], c.list[:want])
 	n.work += got
-	if n.work > napiWeight {
-		n.violation(c, "poll returned %d, its budget is %d", n.work, napiWeight)
+	if n.work > n.weight {
+		n.violation(c, "poll returned %d, its budget is %d", n.work, n.weight)
 	}
-	switch {
-	case got == 0:
-	case n.gro != nil:
-		n.gro.receive(c, c.list[:got])
-	default:
-		c.k.receive(c, n.drv.net, c.list[:got])
+	if got > 0 {
+		n.up(c, c.list[:got])
 	}
-	return got == want && n.work < napiWeight
+	return got == want && n.work < n.weight
+}
+
+// up takes frames of a NIC further.
+func (n *napi) up(c *CPU, list []*skb) {
+	if n.adaptive != nil {
+		n.adaptive.saw(list)
+	}
+	if n.gro != nil {
+		n.gro.receive(c, list)
+		return
+	}
+	c.goUp(n.drv.net, list)
+}
+
+// goUp is netif_receive_skb_list_internal.
+func (c *CPU) goUp(dev *netdev, list []*skb) {
+	if c.k.rps != nil {
+		c.steer(dev, list)
+		return
+	}
+	c.k.receive(c, dev, list)
 }
 
 // processBacklog is a piece of process_backlog: frames of one interface in a row.
@@ -91,8 +120,11 @@ func (n *napi) processBacklog(c *CPU, want int) bool {
 	} else {
 		c.all(c.list[:got], cost.ProcessBacklog)
 	}
+	if far := c.backlog.far; far > 0 {
+		c.shared(cost.FarSkb, far, "")
+	}
 	c.k.receive(c, dev, c.list[:got])
-	return n.work < napiWeight
+	return n.work < n.weight
 }
 
 // finish ends a poll and says whether the instance wants another one.
@@ -104,25 +136,64 @@ func (n *napi) finish(c *CPU) bool {
 		n.drv.refill(c, q)
 	}
 	if n.gro != nil {
-		n.gro.flush(c, n.work == napiWeight)
+		n.gro.flush(c, n.work == n.weight || n.timer != nil && n.work+n.empty > 0)
 	}
-	if n.work == napiWeight || n.missed {
-		n.missed = false
+	if n.work == n.weight || n.missed {
+		n.missed, n.listed = false, true
 		n.state = napiScheduled
 		return true
 	}
 	c.shared(cost.NapiCompleteDone, 1, "")
 	n.state = napiIdle
+	if n.timer != nil && n.deferred(c) {
+		return false
+	}
+	if n.adaptive != nil {
+		n.adaptive.choose()
+	}
 	n.drv.unmask(c, n)
 	return false
+}
+
+// deferred says whether interrupts stay masked after a poll, as napi_complete_done
+// has it with napi_defer_hard_irqs: a timer will poll.
+func (n *napi) deferred(c *CPU) bool {
+	if n.work > 0 {
+		n.empty = c.k.batching.DeferHardIRQs
+	}
+	if n.empty == 0 {
+		return false
+	}
+	n.empty--
+	c.k.eng.Arm(n.timer, c.clock.Now()+c.k.batching.FlushTimeout)
+	return true
+}
+
+// Fire is the timer's: its hard interrupt waits for the CPU.
+func (n *napi) Fire(now sim.Time) {
+	n.cpu.irqs = append(n.cpu.irqs, irq{n.drv, n.index, irqTimer})
+	n.cpu.kick(now)
+}
+
+// watchdog is napi_watchdog, the handler of that interrupt.
+func (n *napi) watchdog(c *CPU) {
+	c.shared(cost.NapiWatchdog, 1, fmt1(c, "queue %d", n.index))
+	if n.state == napiIdle {
+		n.schedule(c)
+	}
 }
 
 // finishBacklog ends a poll of the backlog. Frames that go round for ever keep it
 // from becoming empty: the event loop has to see the time, or a run up to some time
 // would not end.
 func (n *napi) finishBacklog(c *CPU) bool {
-	if len(c.backlog.queue) > 0 {
-		n.state, c.tick = napiScheduled, true
+	if q := c.backlog.queue; len(q) > 0 {
+		n.state = napiScheduled
+		if q[0].at > c.clock.Now() {
+			c.backlog.unseen()
+			return false
+		}
+		c.tick, n.listed = true, true
 		return true
 	}
 	n.state = napiIdle

@@ -32,11 +32,14 @@ func (k *Kernel) AddPatch(a, b Interface) (pa, pb bridge.Port, err error) {
 type backlog struct {
 	napi
 	queue []queued
+	far   uint64 // of those last taken, from other CPUs
 }
 
 type queued struct {
 	s   *skb
 	dev *netdev
+	at  sim.Time // when it was put there
+	by  *CPU     // by whom
 }
 
 // maxBacklog is net.core.netdev_max_backlog.
@@ -74,11 +77,11 @@ func (c *CPU) netifRx(dev *netdev, s *skb) {
 // queue puts a frame on the backlog.
 func (c *CPU) queue(dev *netdev, s *skb) {
 	q := &c.backlog
-	if len(q.queue) >= maxBacklog {
+	if len(q.queue) >= c.k.batching.Backlog {
 		c.drop(s, cost.Stack, cost.CPUBacklog)
 		return
 	}
-	q.queue = append(q.queue, queued{s, dev})
+	q.queue = append(q.queue, queued{s, dev, c.clock.Now(), c})
 	if q.state == napiIdle {
 		q.state = napiScheduled
 		c.softirq.raise(c, &q.napi)
@@ -88,8 +91,13 @@ func (c *CPU) queue(dev *netdev, s *skb) {
 
 // take moves frames of one interface from the head of the queue into list.
 func (q *backlog) take(list []*skb) (n int, dev *netdev) {
-	for n < len(list) && n < len(q.queue) && (n == 0 || q.queue[n].dev == dev) {
+	q.far = 0
+	now := q.cpu.clock.Now()
+	for n < len(list) && n < len(q.queue) && (n == 0 || q.queue[n].dev == dev) && q.queue[n].at <= now {
 		list[n], dev = q.queue[n].s, q.queue[n].dev
+		if q.queue[n].by != q.cpu {
+			q.far++
+		}
 		n++
 	}
 	q.queue = slices.Delete(q.queue, 0, n)

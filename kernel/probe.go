@@ -82,7 +82,10 @@ func (d *driver) Interrupt(vector int, at sim.Time) {
 	if vector < len(d.napi) {
 		c = d.napi[vector].cpu
 	}
-	c.irqs = append(c.irqs, irq{d, vector})
+	if d.k.batching.Interrupts == PerFrame && c.pending(d, vector) {
+		return // the line is asserted already
+	}
+	c.irqs = append(c.irqs, irq{d: d, vector: vector})
 	c.kick(at)
 }
 
@@ -102,7 +105,7 @@ func (d *driver) probe(cfg NICConfig) error {
 		c := d.k.cpus[(cfg.FirstCPU+i)%len(d.k.cpus)]
 		c.irqHome = true
 		c.setContended()
-		d.napi = append(d.napi, &napi{drv: d, index: i, cpu: c, gro: d.newGRO()})
+		d.napi = append(d.napi, d.newNAPI(i, c, cfg))
 	}
 	d.setUpRSS(cfg.Queues)
 	d.setUpRxOffloads()
@@ -113,6 +116,22 @@ func (d *driver) probe(cfg NICConfig) error {
 	d.poke(nic.RCTL, uint32(nic.RctlEN|nic.RctlUPE|nic.RctlMPE|nic.RctlBAM|nic.RctlLPE|nic.RctlSECRC))
 	d.poke(nic.EIMS, 1<<cfg.Queues-1)
 	return d.k.eng.Err()
+}
+
+// newNAPI makes the instance that polls queue i on the CPU c.
+func (d *driver) newNAPI(i int, c *CPU, cfg NICConfig) *napi {
+	b := &d.k.batching
+	n := &napi{drv: d, index: i, cpu: c, weight: b.Weight, gro: d.newGRO()}
+	if b.Threaded {
+		n.thread = newNAPIThread(n)
+	}
+	if b.AdaptiveITR {
+		n.adaptive = &adaptive{gap: cfg.ITR, written: cfg.ITR}
+	}
+	if b.DeferHardIRQs > 0 {
+		n.timer = d.k.eng.NewTimer(fmt.Sprintf("%s/napi_watchdog%d", d.name, i), n)
+	}
+	return n
 }
 
 func (d *driver) setUpRx(i int, cfg NICConfig) error {
@@ -171,13 +190,15 @@ func (d *driver) setUpRSS(queues int) {
 	d.poke(nic.MRQC, uint32(nic.MrqcRSS|nic.MrqcTCPIPv4|nic.MrqcIPv4|nic.MrqcTCPIPv6|nic.MrqcIPv6|nic.MrqcUDPIPv4|nic.MrqcUDPIPv6))
 }
 
-// setUpVectors gives every pair of queues the vector of its number, which masks
-// itself when it fires.
+// setUpVectors gives every pair of queues the vector of its number. With NAPI it
+// masks itself when it fires.
 func (d *driver) setUpVectors(cfg NICConfig) {
 	d.poke(nic.GPIE, uint32(nic.GpieNSICR|nic.GpieMultipleMSIX|nic.GpieEIAME|nic.GpiePBA))
 	all := uint32(1)<<cfg.Queues - 1
 	d.poke(nic.EIAC, all)
-	d.poke(nic.EIAM, all)
+	if d.k.batching.Interrupts == ByNAPI {
+		d.poke(nic.EIAM, all)
+	}
 	for i := 0; i < 8 && i < cfg.Queues; i++ {
 		v := uint32(nic.IvarValid | i)
 		w := v | v<<8

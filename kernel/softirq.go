@@ -45,6 +45,7 @@ type softirq struct {
 // raise puts n on the poll list, and softirq work in front of what the CPU does
 // unless ksoftirqd has it in hand.
 func (s *softirq) raise(c *CPU, n *napi) {
+	n.listed = true
 	s.pollList = append(s.pollList, n)
 	if !s.inline && !s.ksoftirqd {
 		s.beginInline(c)
@@ -63,7 +64,7 @@ func (c *CPU) softirqPiece() {
 	s := &c.softirq
 	if !s.action {
 		c.shared(cost.NetRxAction, 1, "")
-		s.action, s.budget, s.deadline = true, netdevBudget, c.clock.Now()+netdevBudgetT
+		s.action, s.budget, s.deadline = true, c.k.batching.Budget, c.clock.Now()+c.k.batching.BudgetTime
 	}
 	if s.polling == nil {
 		if len(s.list) == 0 && len(s.repoll) == 0 {
@@ -99,6 +100,7 @@ func (c *CPU) softirqPiece() {
 // the CPU like everybody else. It has the CPU in slices like everybody else, too.
 func (s *softirq) endAction(c *CPU) {
 	s.action = false
+	c.sendIPIs()
 	s.list = append(append(s.list, s.pollList...), s.repoll...)
 	s.pollList, s.list, s.repoll = s.list, s.pollList[:0], s.repoll[:0]
 	if len(s.pollList) == 0 {

@@ -32,6 +32,7 @@ type tap struct {
 
 	opened  bool
 	waiting *task // sleeps until a frame comes
+	busy    *napi // that its reader polls before it sleeps: of its last frame
 	wants   syscall.Events
 
 	stat TapStat
@@ -142,6 +143,9 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	*sl = slot{nil, now}
 	t.stat.RxFrames++
 	t.stat.RxBytes += uint64(n)
+	if t.k.batching.BusyPoll > 0 {
+		t.busy = t.k.napiOf(t.net, s)
+	}
 	if n < int(s.length) {
 		t.stat.Truncated++
 	}
@@ -232,6 +236,10 @@ func (t *tap) Ready(st *syscall.Task, want syscall.Events) syscall.Events {
 // asleep, so it pays for the wake-up.
 func (t *tap) Wait(st *syscall.Task, want syscall.Events) {
 	w := taskOf(st)
+	if t.k.batching.BusyPoll > 0 && want&syscall.PollIn != 0 && t.busyPoll(w) {
+		w.ready = true
+		return
+	}
 	if t.ring != nil {
 		if sl := &t.ring[t.head]; sl.s != nil && want&syscall.PollIn != 0 {
 			w.wakeAt, w.waker = sl.at, t.k.cpus[sl.s.putBy]

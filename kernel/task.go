@@ -26,6 +26,7 @@ type task struct {
 	refused int // times the program recovered from being killed
 	started bool
 	done    bool
+	ready   bool       // what it would sleep for has come meanwhile
 	alarm   *sim.Timer // for timeouts; made when first needed
 	body    thread     // of a thread of the kernel's own, which has no program
 }
@@ -157,6 +158,13 @@ func (s *scheduler) CatchUp(*syscall.Task) bool {
 // Block sleeps until wake.
 func (s *scheduler) Block(*syscall.Task) {
 	t := (*task)(s)
+	if t.ready {
+		t.ready = false
+		if t.alarm != nil {
+			t.cpu.k.eng.Disarm(t.alarm)
+		}
+		return
+	}
 	t.asleep = true
 	if at := t.wakeAt; at != 0 {
 		t.wakeAt = 0

@@ -1,0 +1,138 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"ringside/sim"
+)
+
+// Batching is how a kernel trades latency for throughput on the way in: how many
+// frames it takes at a time, and when it looks for them. The zero value is what
+// Linux does by default.
+type Batching struct {
+	Interrupts Interrupts `json:"interrupts,omitempty"` // how frames are taken off a NIC's ring
+
+	Weight     int      `json:"napi_weight,omitempty"`      // frames of one poll of a NIC's queue; 0 means 64
+	List       int      `json:"gro_normal_batch,omitempty"` // frames that go up as one list, 1 to 8; 0 means 8
+	Budget     int      `json:"netdev_budget,omitempty"`    // frames of one net_rx_action; 0 means 300
+	BudgetTime sim.Time `json:"netdev_budget_ps,omitempty"` // time likewise (netdev_budget_usecs); 0 means 2 ms
+	Backlog    int      `json:"max_backlog,omitempty"`      // frames on a CPU's backlog (netdev_max_backlog); 0 means 1000
+
+	// Threaded has every NAPI instance of a NIC polled by a thread of its own, on
+	// the CPU of its vector, instead of in softirq.
+	Threaded bool `json:"threaded,omitempty"`
+
+	// DeferHardIRQs is how many polls in a row may come out empty before the vector
+	// is unmasked (napi_defer_hard_irqs). Until then a timer of FlushTimeout
+	// (gro_flush_timeout) polls. Either both are given or none.
+	DeferHardIRQs int      `json:"defer_hard_irqs,omitempty"`
+	FlushTimeout  sim.Time `json:"gro_flush_timeout_ps,omitempty"`
+
+	// BusyPoll is how long a reader that finds nothing polls the queue that its last
+	// frame came by, on its own CPU, before it sleeps (SO_BUSY_POLL); 0 means not at
+	// all.
+	BusyPoll sim.Time `json:"busy_poll_ps,omitempty"`
+
+	// AdaptiveITR has the driver choose the gap between interrupts by what came
+	// since the last one: igb's classes lowest, low and bulk.
+	AdaptiveITR bool `json:"adaptive_itr,omitempty"`
+
+	// RPS is the CPUs that frames are spread over by their flow, a bit for each
+	// (rps_cpus); 0 means that they go up on the CPU that took them.
+	RPS uint64 `json:"rps_cpus,omitempty"`
+}
+
+// Interrupts is how frames are taken off a NIC's ring.
+type Interrupts uint8
+
+const (
+	// ByNAPI: an interrupt masks its vector and schedules polls until the ring is
+	// empty.
+	ByNAPI Interrupts = iota
+	// PerFrame is how it was before NAPI: the hard interrupt takes one frame and
+	// puts it on the CPU's backlog, and comes again while there is another.
+	PerFrame
+)
+
+var interruptWords = [...]string{ByNAPI: "napi", PerFrame: "per-frame"}
+
+// MarshalText is the word for i.
+func (i Interrupts) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+
+// String is the word for i that ParseInterrupts reads.
+func (i Interrupts) String() string {
+	if int(i) >= len(interruptWords) {
+		return "interrupts?"
+	}
+	return interruptWords[i]
+}
+
+// ParseInterrupts reads "napi" or "per-frame".
+func ParseInterrupts(s string) (Interrupts, error) {
+	for i, word := range interruptWords {
+		if s == word {
+			return Interrupts(i), nil
+		}
+	}
+	return 0, fmt.Errorf("interrupts %q: give napi or per-frame", s)
+}
+
+// Bounds of a Batching.
+const (
+	MaxWeight   = 65535
+	MaxBudget   = 1 << 20
+	MaxBacklog  = 1 << 20
+	MaxDefer    = 1000
+	maxKnobTime = sim.Second
+)
+
+// check finds what cannot be on a machine with so many CPUs.
+func (b *Batching) check(cpus int) error {
+	bound := func(what string, n, most int) error {
+		if n < 0 || n > most {
+			return fmt.Errorf("kernel: Batching.%s is %d; up to %d are possible, and 0 for the default", what, n, most)
+		}
+		return nil
+	}
+	span := func(what string, t sim.Time) error {
+		if t < 0 || t > maxKnobTime {
+			return fmt.Errorf("kernel: Batching.%s is %v; up to %v is possible", what, t, maxKnobTime)
+		}
+		return nil
+	}
+	err := errors.Join(
+		bound("Weight", b.Weight, MaxWeight), bound("List", b.List, groNormalBatch), bound("Budget", b.Budget, MaxBudget),
+		bound("Backlog", b.Backlog, MaxBacklog), bound("DeferHardIRQs", b.DeferHardIRQs, MaxDefer),
+		span("BudgetTime", b.BudgetTime), span("FlushTimeout", b.FlushTimeout), span("BusyPoll", b.BusyPoll),
+	)
+	switch {
+	case err != nil:
+		return err
+	case b.Interrupts > PerFrame:
+		return fmt.Errorf("kernel: Batching.Interrupts is %d; there are ByNAPI and PerFrame", b.Interrupts)
+	case b.Interrupts == PerFrame && (b.Threaded || b.DeferHardIRQs > 0 || b.BusyPoll > 0 || b.AdaptiveITR || b.Weight > 0 || b.RPS > 0):
+		return errors.New("kernel: an interrupt for every frame leaves nothing to poll: no weight, thread, deferral, busy polling, adaptive ITR or RPS goes with it")
+	case (b.DeferHardIRQs > 0) != (b.FlushTimeout > 0):
+		return errors.New("kernel: Batching.DeferHardIRQs and FlushTimeout go together: what is deferred is polled by the timer")
+	case bits.Len64(b.RPS) > cpus:
+		return fmt.Errorf("kernel: Batching.RPS %#x names CPU %d, and there are %d", b.RPS, bits.Len64(b.RPS)-1, cpus)
+	}
+	return nil
+}
+
+// defaults fills in what Linux does.
+func (b *Batching) defaults() {
+	for _, d := range [...]struct {
+		at *int
+		to int
+	}{{&b.Weight, napiWeight}, {&b.List, groNormalBatch}, {&b.Budget, netdevBudget}, {&b.Backlog, maxBacklog}} {
+		if *d.at == 0 {
+			*d.at = d.to
+		}
+	}
+	if b.BudgetTime == 0 {
+		b.BudgetTime = netdevBudgetT
+	}
+}
