@@ -14,6 +14,7 @@ import (
 	"ringside/trace"
 	"ringside/vm"
 	"ringside/vm/guest"
+	"ringside/vxlan"
 	"ringside/wire"
 )
 
@@ -31,6 +32,7 @@ type Config struct {
 	Bridges []Bridge // nil means one; the first is where everything is plugged in that names none
 	NICs    []NIC    // nil means one
 	Patches []Patch  // between bridges
+	VTEPs   []VTEP   // tunnels to other hosts
 
 	Wire    nic.Wire  // what the NIC is plugged into; nil means nothing
 	LinkBPS uint64    // bits a second: 1e9, 10e9, 25e9, 40e9 or 100e9; 0 means 10e9
@@ -58,6 +60,8 @@ type Config struct {
 	Log func(at sim.Time, vm, process, line string)
 	// Lost, if not nil, is called with a NIC's name for every frame that its Link loses.
 	Lost func(nic string, l wire.Lost)
+
+	number int // of the machine in its lab
 }
 
 // NoITR as Config.ITR lets every vector interrupt as often as it can.
@@ -89,6 +93,7 @@ type Host struct {
 
 	NICs    []*nic.NIC // as the Config has them
 	Bridges []*bridge.Bridge
+	VTEPs   []*vxlan.VTEP
 
 	cfg     Config
 	name    string // in a lab; else ""
@@ -121,6 +126,7 @@ func New(cfg Config) (*Host, error) {
 
 // newHost makes of h, which has an engine and a hash, the machine that cfg says.
 func newHost(cfg Config, h *Host) (*Host, error) {
+	cfg.number = h.number
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
@@ -163,7 +169,7 @@ func (c *Config) defaults() error {
 		inherit(&v.Name, "", fmt.Sprintf("vm%d", i))
 		inherit(&v.Port.Name, "", fmt.Sprintf("tap%d", i))
 		if v.MAC == (vm.MAC{}) {
-			v.MAC = vm.MAC{0x02, 0, 0, byte(i >> 16), byte(i>>8) + 1, byte(i)}
+			v.MAC = c.distinct(vm.MAC{0x02, 0, 0, byte(i >> 16), byte(i>>8) + 1, byte(i)})
 		}
 		if err := v.checkStack(); err != nil {
 			return fmt.Errorf("%s: %w", v.Name, err)
@@ -223,6 +229,11 @@ func (h *Host) build() error {
 		a, b := &c.Patches[i].A, &c.Patches[i].B
 		_, _, err := h.Kernel.AddPatch(h.at(a.Name, a.Bridge, a.Port, a.MTU), h.at(b.Name, b.Bridge, b.Port, b.MTU))
 		if err != nil {
+			return err
+		}
+	}
+	for i := range c.VTEPs {
+		if err := h.addVTEP(i); err != nil {
 			return err
 		}
 	}
@@ -300,10 +311,12 @@ func (h *Host) BridgeOf(name string) *bridge.Bridge {
 
 // addNIC makes a NIC whose first queue interrupts the CPU cpu.
 func (h *Host) addNIC(n *NIC, cpu int) error {
-	mac := h.Bridge.Config().MAC
+	mac := n.Host.MAC
 	if br := h.BridgeOf(n.Bridge); br != nil {
 		mac = br.Config().MAC
 	}
+	at := h.at(n.Name, n.Bridge, n.Port, n.MTU)
+	at.Host = n.Host
 	account := cost.NewAccount(n.Name, h.book, true)
 	link, err := h.link(n)
 	if err != nil {
@@ -312,7 +325,7 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 	var dev *nic.NIC
 	_, err = h.Kernel.AddNIC(kernel.NICConfig{
 		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads,
-		At: h.at(n.Name, n.Bridge, n.Port, n.MTU),
+		At: at,
 	}, func(irq nic.IRQ) (_ *nic.NIC, err error) {
 		dev, err = nic.New(nic.Config{
 			Name: n.Name, Engine: h.Engine, Memory: h.Memory, Account: account, Drops: &h.drops, Hash: h.Hash,

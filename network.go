@@ -78,6 +78,7 @@ type NIC struct {
 	Bridge    string            // the bridge it is a port of; "" means the first
 	Port      bridge.PortConfig // of that port; its Name is the NIC's
 	MTU       int               // 0 means as long a frame as the NIC carries
+	Host      HostStack         // the host's stack at a NIC that is a port of no bridge; the zero MAC means 02:4e:00:00:00:00 and up
 	MirrorIn  string            // interface that gets a copy of each frame that comes in; "" means none
 	MirrorOut string            // likewise of each that leaves
 }
@@ -152,6 +153,9 @@ func (c *Config) network() error {
 		p.A.defaults(fmt.Sprintf("patch%da", i), 0, c.Bridges)
 		p.B.defaults(fmt.Sprintf("patch%db", i), 1, c.Bridges)
 	}
+	if err := c.vteps(); err != nil {
+		return err
+	}
 	c.addresses()
 	return c.names()
 }
@@ -181,7 +185,7 @@ func (c *Config) bridges() error {
 		first.MaxLearned = c.MaxLearned
 	}
 	for i := range c.Bridges {
-		if err := c.Bridges[i].defaults(i); err != nil {
+		if err := c.Bridges[i].defaults(c, i); err != nil {
 			return err
 		}
 	}
@@ -191,7 +195,7 @@ func (c *Config) bridges() error {
 // MaxBridges is a bound on the memory that a machine takes before it runs.
 const MaxBridges = 1024
 
-func (b *Bridge) defaults(i int) error {
+func (b *Bridge) defaults(c *Config, i int) error {
 	if b.Name == "" {
 		b.Name = fmt.Sprintf("br%d", i)
 	}
@@ -199,20 +203,28 @@ func (b *Bridge) defaults(i int) error {
 		b.Host.MAC = b.MAC
 	}
 	if b.Host.MAC == (bridge.MAC{}) {
-		b.Host.MAC = bridge.MAC{0x02, 0, 0, byte(i >> 8), byte(i), 0xfe}
+		b.Host.MAC = c.distinct(bridge.MAC{0x02, 0, 0, byte(i >> 8), byte(i), 0xfe})
 	}
 	b.MAC = b.Host.MAC
 	b.querier()
-	if b.Host.MTU != 0 && (b.Host.MTU < 1280 || b.Host.MTU > 9000) {
-		return fmt.Errorf("%s: Host.MTU is %d; 1280 to 9000 are possible", b.Name, b.Host.MTU)
-	}
-	for _, p := range b.Host.Addresses {
-		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
-			return fmt.Errorf("%s: Host.Addresses has %v, which is no host's address with its prefix, as 192.0.2.1/24 is", b.Name, p)
-		}
+	if err := checkStack(b.Name, &b.Host); err != nil {
+		return err
 	}
 	if err := b.neighbours(); err != nil {
 		return fmt.Errorf("%s: %w", b.Name, err)
+	}
+	return nil
+}
+
+// checkStack finds what the host's stack cannot have at an interface.
+func checkStack(name string, s *HostStack) error {
+	if s.MTU != 0 && (s.MTU < 1280 || s.MTU > 9000) {
+		return fmt.Errorf("%s: Host.MTU is %d; 1280 to 9000 are possible", name, s.MTU)
+	}
+	for _, p := range s.Addresses {
+		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() {
+			return fmt.Errorf("%s: Host.Addresses has %v, which is no host's address with its prefix, as 192.0.2.1/24 is", name, p)
+		}
 	}
 	return nil
 }
@@ -312,6 +324,13 @@ func (n *NIC) defaults(c *Config, i int) error {
 	}
 	n.DropEn = n.DropEn || c.DropEn
 	inherit(&n.Bridge, "", c.Bridges[0].Name)
+	inherit(&n.Host.MAC, bridge.MAC{}, c.distinct(bridge.MAC{0x02, 0x4e, 0, 0, byte(i >> 8), byte(i)}))
+	if n.Bridge != NoBridge && len(n.Host.Addresses) > 0 {
+		return fmt.Errorf("%s: the host's addresses belong to the bridge that it is a port of", n.Name)
+	}
+	if err := checkStack(n.Name, &n.Host); err != nil {
+		return err
+	}
 	switch {
 	case n.Queues < 0 || n.Queues > nic.MaxQueues:
 		return fmt.Errorf("%s: Queues is %d; 1 to %d are possible", n.Name, n.Queues, nic.MaxQueues)
@@ -395,7 +414,7 @@ func (c *Config) addresses() {
 	give := func(br string, p *bridge.PortConfig) {
 		n++
 		if tree[br] && p.MAC == (bridge.MAC{}) {
-			p.MAC = bridge.MAC{0x06, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}
+			p.MAC = c.distinct(bridge.MAC{0x06, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)})
 		}
 	}
 	for i := range c.NICs {
@@ -412,6 +431,9 @@ func (c *Config) addresses() {
 		p := &c.Patches[i]
 		give(p.A.Bridge, &p.A.Port)
 		give(p.B.Bridge, &p.B.Port)
+	}
+	for i := range c.VTEPs {
+		give(c.VTEPs[i].Bridge, &c.VTEPs[i].BridgePort)
 	}
 }
 
@@ -441,5 +463,19 @@ func (c *Config) links() (list []link) {
 			list = append(list, link{e.Name, e.Bridge, e.Port, e.MTU, e.MirrorIn, e.MirrorOut})
 		}
 	}
+	for i := range c.VTEPs {
+		v := &c.VTEPs[i]
+		list = append(list, link{v.Name, v.Bridge, v.BridgePort, v.MTU, v.MirrorIn, v.MirrorOut})
+	}
 	return list
+}
+
+// distinct makes a default address that of the machine's own in its lab: the first
+// machine's are as they are, the others' begin with a byte of their own and their number.
+func (c *Config) distinct(mac [6]byte) [6]byte {
+	if c.number > 0 {
+		mac[0] |= 0x08
+		mac[1] = byte(c.number)
+	}
+	return mac
 }

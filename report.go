@@ -32,6 +32,7 @@ type Report struct {
 	Totals       Totals               `json:"totals"`
 	Latency      Latency              `json:"latency_ns"`
 	Bridges      []BridgeReport       `json:"bridges,omitempty"`
+	VTEPs        []VTEPReport         `json:"vteps,omitempty"`
 	Storm        *kernel.Storm        `json:"storm,omitempty"` // of frames that go in circles
 	Softnet      []kernel.SoftnetStat `json:"softnet_stat"`
 	VirtualNs    int64                `json:"virtual_ns"`
@@ -195,7 +196,7 @@ func (h *Host) Report() *Report {
 	r := &Report{
 		Schema: ReportSchema, Seed: h.cfg.Seed, Path: "native", Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
 		Links: h.linkReports(), Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
-		Bridges: h.bridgeReports(), Storm: h.Kernel.Storm(), Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
+		Bridges: h.bridgeReports(), VTEPs: h.vtepReports(), Storm: h.Kernel.Storm(), Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
 		Events: h.Engine.Fired(), TraceHash: h.Hash.String(),
 	}
 	for s := cost.Stage(0); s < cost.NumStages; s++ {

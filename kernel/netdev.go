@@ -160,6 +160,16 @@ func (k *Kernel) Port(name string) (br *bridge.Bridge, p bridge.Port, ok bool) {
 	return dev.br.br, dev.port, true
 }
 
+// MTU is that of an interface, math.MaxInt32 less its header of one that has none; 0 if
+// there is no such interface.
+func (k *Kernel) MTU(name string) int {
+	dev := k.netdev(name)
+	if dev == nil {
+		return 0
+	}
+	return int(dev.mtu) - ethHeader - tagLen
+}
+
 func (k *Kernel) netdev(name string) *netdev {
 	for _, dev := range k.netdevs {
 		if dev.name == name {
