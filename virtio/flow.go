@@ -36,12 +36,16 @@ func ports(p []byte, at int, protocol byte, whole bool) uint64 {
 }
 
 // mix is a number of a and b in no order.
-func mix(a, b uint64) uint64 { return (a ^ b) + a*b }
+func mix(a, b uint64) uint64 { return spread(a) + spread(b) }
 
-// finish spreads what tells a flow apart over 32 bits, by multiplying with odd
-// numbers near 2^64 over the golden ratio, as hash tables do.
+// spread spreads x over 64 bits, by multiplying with an odd number near 2^64 over the
+// golden ratio, as hash tables do.
+func spread(x uint64) uint64 {
+	x *= 0x9e3779b97f4a7c15
+	return (x ^ x>>32) * 0xbf58476d1ce4e5b9
+}
+
+// finish makes 32 bits of what tells a flow apart.
 func finish(addresses uint64, protocol byte, ports uint64) uint32 {
-	h := (addresses ^ uint64(protocol)<<56) * 0x9e3779b97f4a7c15
-	h = (h ^ h>>29 ^ ports) * 0xbf58476d1ce4e5b9
-	return uint32((h ^ h>>32) * 0x94d049bb133111eb >> 32)
+	return uint32(spread(addresses^addresses>>29^ports^uint64(protocol)<<56) >> 32)
 }
