@@ -40,6 +40,7 @@ type vhost struct {
 	pair   int
 	tap    *tap
 	task   task
+	mem    *mem.Memory // the guest's
 	rx, tx side
 	turn   *side // whose handler is at work
 	last   *side // whose was before
@@ -78,7 +79,7 @@ type usedChain struct {
 }
 
 func (d *VirtioNet) newVhost(pair int, m *mem.Memory, f virtio.Features, p virtio.Pair) (*vhost, error) {
-	w := &vhost{d: d, pair: pair, tap: d.taps[pair], rx: side{at: sim.Never}, tx: side{tx: true, at: sim.Never}}
+	w := &vhost{d: d, pair: pair, mem: m, tap: d.taps[pair], rx: side{at: sim.Never}, tx: side{tx: true, at: sim.Never}}
 	for _, q := range [...]struct {
 		s *side
 		l virtio.Layout

@@ -51,7 +51,7 @@ func TestBillOfOneFrameThroughVhost(t *testing.T) {
 	}
 	assert.Equal(t, map[string]uint64{
 		"tun_net_xmit": 1, "sock_def_readable": 1, "consume_skb": 1,
-		"schedule": 2, // the worker's thread, then the vCPU's
+		"schedule":     2, // the worker's thread, then the vCPU's
 		"vhost_worker": 1, "vhost_net_buf_consume": 1, "tun_recvmsg": 1, "vhost_get_vq_desc": 1, "copy_to_iter": 1, "vhost_add_used": 1, "vhost_signal": 1,
 		"irqfd_wakeup": 1, "kvm_vcpu_wake_up": 1, "vmx_vcpu_run": 1, "kvm_apic_set_eoi": 1, "kvm_vcpu_halt": 1,
 		"vring_interrupt": 1, "receive_buf": 1,
@@ -435,4 +435,41 @@ func TestVirtualGuestsBalanceAtEveryEvent(t *testing.T) {
 		r, _, _ := drawVirtual(t, 5000+seed, nil)
 		checkEveryEvent(t, r)
 	}
+}
+
+// The oracle of rings at rest finds a call and a kick that were lost.
+func TestLostNotificationsAreStalls(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		do   func(v *kerneltest.Virtual)
+		want string
+	}{
+		{"a used entry without its call", func(v *kerneltest.Virtual) {
+			d := &v.Dev.Ring(0, false).Device
+			var c virtio.Chain
+			_, err := d.Next(sim.Never-1, &c)
+			require.NoError(t, err)
+			d.Push(0, c.Head, 12)
+		}, "stall: vhost-vnet0: the guest waits for what was used (tx false) and nobody calls"},
+		{"a frame without its kick", func(v *kerneltest.Virtual) {
+			v.Dev.Ring(0, true).Driver.Add(0, []virtio.Buffer{{Addr: 0, Len: 100}}, nil)
+		}, "stall: vhost-vnet0: the guest's frames wait and nobody kicks"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			both(t, func(t *testing.T, f virtio.Features) {
+				r := kerneltest.New(t, kerneltest.Config{CPUs: 3})
+				v := virtual(t, r, 0, kerneltest.VirtualConfig{CPU: 2, Worker: 1, Features: f})
+				r.Play(0, kerneltest.Frame(kerneltest.Station(100), kerneltest.Remote(0), 60, 1))
+				require.NoError(t, r.Run())
+				tc.do(v)
+				assert.EqualError(t, r.CheckRest(), tc.want)
+			})
+		})
+	}
+}
+
+// both runs a test with event indices and with flags.
+func both(t *testing.T, f func(*testing.T, virtio.Features)) {
+	t.Run("event index", func(t *testing.T) { f(t, virtio.FRingEventIdx) })
+	t.Run("flags", func(t *testing.T) { f(t, 0) })
 }
