@@ -7,7 +7,6 @@ import (
 
 	"ringside/netstack"
 	"ringside/nic"
-	"ringside/offload"
 	"ringside/sim"
 	"ringside/vm/guest"
 )
@@ -71,6 +70,7 @@ func New(c Config) (*Peer, error) {
 	}
 	p := &Peer{}
 	p.port = port{p: p, mtu: c.MTU, tso: c.TSO, gro: c.GRO, coalesce: c.Coalesce, id: c.FirstID}
+	p.port.merge.d = &p.port
 	p.cpu = cpu{p: p, engine: c.Engine, delay: c.Delay, wake: sim.Never}
 	p.cpu.timer = c.Engine.NewTimer(c.Name, &p.cpu)
 	var err error
@@ -111,5 +111,3 @@ var _ nic.Wire = (*Peer)(nil)
 
 // maxGSO is the longest packet that the port cuts.
 const maxGSO = 65535
-
-var _ = offload.Meta{}

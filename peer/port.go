@@ -23,17 +23,19 @@ type port struct {
 	masked bool     // the kernel is polling
 	polled sim.Time // when it last had nothing more
 	packet netstack.Packet
+	merge  merge
 
+	cut   offload.Segmenter
 	out   fifo
 	last  []byte // of the frame that the wire has
 	quiet bool   // the wire was told that there is nothing
 	idle  [][]byte
 }
 
-// Features is what the port does for the stack: sums of what goes out, and cutting.
-// What comes in is verified by the stack.
+// Features is what the port does for the stack: it sums what goes out, and verifies
+// what comes in where it merges; it cuts.
 func (d *port) Features() guest.Features {
-	f := guest.Features{TxChecksum: true}
+	f := guest.Features{TxChecksum: true, RxChecksum: d.gro}
 	if d.tso {
 		f.GSOMax = maxGSO
 	}
@@ -53,19 +55,31 @@ func (d *port) Interrupt(int) bool { return true }
 
 // Poll hands up what has come in by now.
 func (d *port) Poll(budget int, deliver func(*netstack.Packet)) (int, bool) {
-	n := 0
+	n, more := 0, false
 	for d.in.n > 0 && d.in.first().At <= d.p.cpu.now {
-		if n == budget {
-			return n, true
+		if more = n == budget; more {
+			break
 		}
-		f := d.in.pop()
-		d.packet = netstack.Packet{Parts: append(d.packet.Parts[:0], f.Data), Len: len(f.Data)}
-		deliver(&d.packet)
-		d.idle = append(d.idle, f.Data)
+		b := d.in.pop().Data
+		if d.gro {
+			d.merge.take(b, deliver)
+		} else {
+			d.up(b, offload.Meta{}, deliver)
+		}
 		n++
 	}
-	d.masked, d.polled = false, d.p.cpu.now
-	return n, false
+	d.merge.flush(deliver)
+	if !more {
+		d.masked, d.polled = false, d.p.cpu.now
+	}
+	return n, more
+}
+
+// up hands one frame up.
+func (d *port) up(b []byte, m offload.Meta, deliver func(*netstack.Packet)) {
+	d.packet = netstack.Packet{Parts: append(d.packet.Parts[:0], b), Len: len(b), Meta: m}
+	deliver(&d.packet)
+	d.idle = append(d.idle, b)
 }
 
 // transmit takes a frame from the wire.
@@ -78,28 +92,30 @@ func (d *port) transmit(f *nic.WireFrame) {
 
 // Transmit sends what the stack gives: cut if need be, the checksum complete.
 func (d *port) Transmit(p *netstack.Packet) bool {
-	if p.Meta.GSO != offload.GSONone {
-		offload.Segment(p.Parts, p.Meta, func(hdr []byte, payload [][]byte, m offload.Meta) {
-			b := append(d.buffer(), hdr...)
-			for _, part := range payload {
-				b = append(b, part...)
-			}
-			d.queue(b)
-		})
-	} else {
+	if p.Meta.GSO == offload.GSONone {
 		m := p.Meta
 		offload.Complete(p.Parts, &m)
-		b := d.buffer()
-		for _, part := range p.Parts {
-			b = append(b, part...)
-		}
-		d.queue(b)
+		d.queue(nil, p.Parts)
+		return true
 	}
-	return true
+	if d.cut.Start(p.Parts, p.Meta) != nil {
+		return false
+	}
+	for {
+		hdr, payload, _, ok := d.cut.Next()
+		if !ok {
+			return true
+		}
+		d.queue(hdr, payload)
+	}
 }
 
 // queue puts a frame behind those that the wire has not taken.
-func (d *port) queue(b []byte) {
+func (d *port) queue(hdr []byte, parts [][]byte) {
+	b := append(d.buffer(), hdr...)
+	for _, part := range parts {
+		b = append(b, part...)
+	}
 	d.out.push(nic.WireFrame{ID: d.id, At: d.p.cpu.now, Data: b})
 	d.id++
 	d.counts.Queued++
