@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"ringside/sim"
 )
@@ -97,15 +99,43 @@ func TestChanceGoesByNameAndNotByTheOrderOfBuilding(t *testing.T) {
 }
 
 // The trap of RACK: where a round trip takes next to no time it retransmits what
-// was acknowledged. Without loss nothing is retransmitted here.
+// was acknowledged. It is off, and without loss nothing is retransmitted here.
 func TestNothingIsRetransmittedWhereNothingIsLost(t *testing.T) {
-	for _, delay := range []sim.Time{0, sim.Microsecond, 2 * sim.Microsecond, sim.Millisecond} {
+	send := func(delay, space sim.Time, rack bool) uint64 {
 		w := newWorld(t, 1)
-		a, b, _, _ := w.two(delay)
-		x := w.transfer(a, b, "10.0.0.2:80", 500_000)
+		a, b, pa, pb := w.two(delay)
+		pa.space, pb.space = space, space
+		if rack {
+			on := tcpip.TCPRACKLossDetection
+			require.Nil(t, a.gv.SetTransportProtocolOption(tcp.ProtocolNumber, &on))
+		}
+		x := w.transfer(a, b, "10.0.0.2:80", 1_000_000)
 		w.run(20 * sim.Second)
 		x.check()
-		assert.Zero(t, a.Stats().TCPRetransmits+b.Stats().TCPRetransmits, "delay %v", delay)
+		return a.Stats().TCPRetransmits
+	}
+	for _, delay := range []sim.Time{0, sim.Microsecond, sim.Millisecond} {
+		for _, space := range []sim.Time{0, 100 * sim.Nanosecond, 1200 * sim.Nanosecond} {
+			assert.Zero(t, send(delay, space, false), "delay %v, a frame every %v", delay, space)
+		}
+	}
+	assert.NotZero(t, send(0, 100*sim.Nanosecond, true), "with RACK: if it is right now, it can be on")
+}
+
+// Virtual throughput is what the wire's arithmetic says: a stream takes as long as
+// its frames take on the wire, and the round trip of the handshake and of slow start.
+func TestABusyWireSetsThePace(t *testing.T) {
+	for _, space := range []sim.Time{300 * sim.Nanosecond, 1200 * sim.Nanosecond} {
+		w := newWorld(t, 1)
+		a, b, pa, pb := w.two(sim.Microsecond)
+		pa.space, pb.space = space, space
+		x := w.transfer(a, b, "10.0.0.2:80", 2_000_000)
+		w.run(sim.Second)
+		x.check()
+		floor := sim.Time(pa.n-3) * space // but ARP and what follows the last byte
+		took := x.done - x.started
+		assert.GreaterOrEqual(t, took, floor)
+		assert.Less(t, took, floor*102/100+20*sim.Microsecond)
 	}
 }
 

@@ -73,6 +73,8 @@ type port struct {
 	i     *Interface
 	far   *port
 	delay sim.Time
+	space sim.Time                   // that a frame takes on the wire
+	free  sim.Time                   // when the wire is free again
 	batch sim.Time                   // frames are delivered at whole multiples of it
 	lost  func(n int, b []byte) bool // nil loses none
 	gone  [][]byte                   // copies of all that was sent, if keep
@@ -134,7 +136,8 @@ func (p *port) Send(pkt *Packet) bool {
 	if p.far == nil || p.lost != nil && p.lost(p.n, b) {
 		return true
 	}
-	at := p.w.eng.Now() + p.delay
+	p.free = max(p.free, p.w.eng.Now()) + p.space
+	at := p.free + p.delay
 	if p.batch > 0 {
 		at = (at + p.batch - 1) / p.batch * p.batch
 	}

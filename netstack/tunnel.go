@@ -110,15 +110,15 @@ func sumUDP(h header.UDP, r *stack.Route, pkt *stack.PacketBuffer) {
 // tunnelRoute looks a route up once.
 func (s *Stack) tunnelRoute(from, to netip.Addr) (*stack.Route, syscall.Errno) {
 	key := ends{from.Unmap(), to.Unmap()}
+	if key.from.IsUnspecified() {
+		key.from = netip.Addr{}
+	}
 	t := &s.tunnel
 	if n, ok := t.index[key]; ok {
 		return t.routes[n].r, syscall.OK
 	}
 	if !key.to.IsValid() {
 		return nil, syscall.EDESTADDRREQ
-	}
-	if key.from.IsUnspecified() {
-		key.from = netip.Addr{}
 	}
 	r, err := s.gv.FindRoute(0, addressOf(key.from), addressOf(key.to), protocolOf(key.to), false)
 	if err != nil {
