@@ -102,15 +102,15 @@ func (i *Interface) source(a tcpip.Address) (tcpip.Address, bool) {
 // ownFrame begins a frame that the interface makes itself, with n bytes behind the
 // Ethernet header, and returns those.
 func (i *Interface) ownFrame(dst [6]byte, proto tcpip.NetworkProtocolNumber, n int) []byte {
-	b := i.own[:header.EthernetMinimumSize+n]
+	b := i.made[:header.EthernetMinimumSize+n]
 	clear(b)
 	copy(b, dst[:])
 	copy(b[6:], i.cfg.MAC[:])
 	binary.BigEndian.PutUint16(b[12:], uint16(proto))
-	i.ownParts[0] = b
+	i.madeParts[0] = b
 	return b[header.EthernetMinimumSize:]
 }
 
 func (i *Interface) sendOwn() {
-	i.send(&Packet{Parts: i.ownParts[:], Len: len(i.ownParts[0])})
+	i.send(&Packet{Parts: i.madeParts[:], Len: len(i.madeParts[0])})
 }

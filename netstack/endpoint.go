@@ -20,7 +20,6 @@ import (
 type endpoint struct {
 	i          *Interface
 	mac        tcpip.LinkAddress
-	mtu        uint32
 	valid      bool // the packet that is being delivered need not be verified
 	dispatcher stack.NetworkDispatcher
 	out        Packet // what is being sent
@@ -38,10 +37,9 @@ func (e *endpoint) deliver(proto tcpip.NetworkProtocolNumber, view *buffer.View,
 	e.valid = e.i.cfg.RxChecksum && (m.Valid || m.NeedsCsum) && !badHeader(proto, b)
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
 	pkt.PktType = packetType(dst)
-	if !m.Plain() {
-		pkt.GSOOptions = gsoOptions(m) // for the case that it is forwarded
-	}
+	e.i.s.passing = *m
 	e.dispatcher.DeliverNetworkPacket(proto, pkt)
+	e.i.s.passing = offload.Meta{}
 	pkt.DecRef()
 }
 
@@ -193,52 +191,6 @@ func pseudo(ip header.Network, at []byte, length int) {
 	at[0], at[1] = byte(sum>>8), byte(sum)
 }
 
-// forwarded says what travels beside a packet that came from elsewhere. Its sums
-// are what they were.
-func (e *endpoint) forwarded(pkt *stack.PacketBuffer, p *Packet) tcpip.Error {
-	e.i.s.forwarded++
-	g := &pkt.GSOOptions
-	if !g.NeedsCsum && g.Type == stack.GSONone {
-		return nil
-	}
-	m := &p.Meta
-	ip := len(pkt.NetworkHeader().Slice())
-	m.NeedsCsum = g.NeedsCsum
-	if m.NeedsCsum {
-		m.CsumStart, m.CsumOffset = uint16(header.EthernetMinimumSize+ip), g.CsumOffset
-	}
-	if g.Type != stack.GSONone {
-		m.GSO, m.GSOSize = gsoOf(g.Type), g.MSS
-		m.HdrLen = uint16(header.EthernetMinimumSize) + g.L3HdrLen
-		m.Segs = uint16(g.MaxSize)
-		if int(m.HdrLen)+int(g.MSS)-header.EthernetMinimumSize > int(e.mtu) {
-			return &tcpip.ErrMessageTooLong{} // its segments would not fit either
-		}
-	}
-	if m.NeedsCsum && m.GSO == offload.GSONone && !e.i.cfg.TxChecksum {
-		offload.Complete(p.Parts, m)
-	}
-	return nil
-}
-
-// gsoOptions keeps Meta where gVisor keeps what it knows of its own segments. A
-// packet that is forwarded has it still. MaxSize, which nobody asks for then, is
-// the number of segments, and L3HdrLen the length of all headers of the packet.
-func gsoOptions(m *offload.Meta) stack.GSO {
-	g := stack.GSO{NeedsCsum: m.NeedsCsum, CsumOffset: m.CsumOffset}
-	switch m.GSO {
-	case offload.GSOTCPv4:
-		g.Type = stack.GSOTCPv4
-	case offload.GSOTCPv6:
-		g.Type = stack.GSOTCPv6
-	default:
-		return g
-	}
-	g.MSS, g.MaxSize = m.GSOSize, uint32(m.Segs)
-	g.L3HdrLen = m.HdrLen - header.EthernetMinimumSize
-	return g
-}
-
 func gsoOf(t stack.GSOType) offload.GSO {
 	if t == stack.GSOTCPv6 {
 		return offload.GSOTCPv6
@@ -299,6 +251,15 @@ func (e *endpoint) SupportedGSO() stack.SupportedGSO {
 	return stack.GSONotSupported
 }
 
+// MTU is the interface's, but for a merged packet that is passed on, which gVisor
+// would cut or refuse.
+func (e *endpoint) MTU() uint32 {
+	if e.i.s.passing.GSO != offload.GSONone {
+		return maxPacket
+	}
+	return uint32(e.i.cfg.MTU)
+}
+
 func (e *endpoint) AddHeader(pkt *stack.PacketBuffer) {
 	header.Ethernet(pkt.LinkHeader().Push(header.EthernetMinimumSize)).Encode(&header.EthernetFields{
 		SrcAddr: e.mac, Type: pkt.NetworkProtocolNumber, // WritePacket finds the destination
@@ -306,8 +267,7 @@ func (e *endpoint) AddHeader(pkt *stack.PacketBuffer) {
 }
 
 func (e *endpoint) GSOMaxSize() uint32                      { return uint32(e.i.cfg.GSOMax) }
-func (e *endpoint) MTU() uint32                             { return e.mtu }
-func (e *endpoint) SetMTU(mtu uint32)                       { e.mtu = mtu }
+func (e *endpoint) SetMTU(mtu uint32)                       { e.i.cfg.MTU = int(mtu) }
 func (e *endpoint) MaxHeaderLength() uint16                 { return header.EthernetMinimumSize }
 func (e *endpoint) LinkAddress() tcpip.LinkAddress          { return e.mac }
 func (e *endpoint) SetLinkAddress(a tcpip.LinkAddress)      { e.mac = a }

@@ -63,11 +63,12 @@ type Interface struct {
 
 	neighbours []*neighbour // in the order in which they were met
 	byAddr     map[tcpip.Address]*neighbour
-	lastHop    *neighbour // that was looked up last
-	broadcasts []tcpip.Address
+	lastHop    *neighbour      // that was looked up last
+	own        []tcpip.Address // its addresses
+	broadcasts []tcpip.Address // of their networks
 
-	own      [header.EthernetMinimumSize + header.IPv6MinimumSize + ndSize]byte // a frame of ARP or ND
-	ownParts [1][]byte
+	made      [header.EthernetMinimumSize + header.IPv6MinimumSize + ndSize]byte // a frame of ARP or ND
+	madeParts [1][]byte
 }
 
 // AddInterface makes an interface. It is up from then on and has no address.
@@ -90,7 +91,7 @@ func (s *Stack) AddInterface(cfg InterfaceConfig) (*Interface, error) {
 	case cfg.GSOMax < 0 || cfg.GSOMax > maxPacket:
 		return nil, fmt.Errorf("netstack: interface %q: packets of %d bytes to be cut; %d are possible", cfg.Name, cfg.GSOMax, maxPacket)
 	}
-	i.end = endpoint{i: i, mac: tcpip.LinkAddress(cfg.MAC[:]), mtu: uint32(cfg.MTU)}
+	i.end = endpoint{i: i, mac: tcpip.LinkAddress(cfg.MAC[:])}
 	if err := s.gv.CreateNICWithOptions(i.id, &i.end, stack.NICOptions{Name: cfg.Name, QDisc: &i.end}); err != nil {
 		return nil, fmt.Errorf("netstack: interface %q: %v", cfg.Name, err)
 	}
@@ -141,7 +142,7 @@ func (i *Interface) AddAddress(p netip.Prefix) error {
 		return fmt.Errorf("netstack: %s: address %v: %v", i.cfg.Name, p, err)
 	}
 	i.addrs = append(i.addrs, p)
-	i.setBroadcasts()
+	i.setOwn()
 	i.s.route()
 	return nil
 }
@@ -158,17 +159,19 @@ func (i *Interface) RemoveAddress(a netip.Addr) error {
 			return fmt.Errorf("netstack: %s: address %v: %v", i.cfg.Name, a, err)
 		}
 		i.addrs = append(i.addrs[:n:n], i.addrs[n+1:]...)
-		i.setBroadcasts()
+		i.setOwn()
 		i.s.route()
 		return nil
 	}
 	return fmt.Errorf("netstack: %s has no address %v", i.cfg.Name, a)
 }
 
-// setBroadcasts finds the addresses that mean all stations of a network.
-func (i *Interface) setBroadcasts() {
-	i.broadcasts = nil
+// setOwn keeps the addresses as packets have them, and those that mean all
+// stations of a network.
+func (i *Interface) setOwn() {
+	i.own, i.broadcasts = nil, nil
 	for _, p := range i.addrs {
+		i.own = append(i.own, addressOf(p.Addr()))
 		if p.Addr().Is4() && p.Bits() < 31 {
 			subnet := (&tcpip.AddressWithPrefix{Address: addressOf(p.Addr()), PrefixLen: p.Bits()}).Subnet()
 			i.broadcasts = append(i.broadcasts, subnet.Broadcast())
@@ -230,6 +233,7 @@ func (i *Interface) take(proto tcpip.NetworkProtocolNumber, view *buffer.View, m
 	case proto == header.ARPProtocolNumber:
 		i.arp(b, dst[0]&1 == 0)
 	case proto == header.IPv6ProtocolNumber && i.nd(b, valid):
+	case i.s.cfg.Forward && !i.passes(proto, b):
 	default:
 		if isTCP(proto, b) {
 			i.s.waiting++

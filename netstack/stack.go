@@ -16,6 +16,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"ringside/offload"
 	"ringside/sim"
 )
 
@@ -61,7 +62,8 @@ type Stack struct {
 	masqueraded bool
 	closed      bool
 
-	forwarded uint64 // packets
+	passing   offload.Meta // what came with the packet that is being delivered
+	forwarded uint64       // packets
 
 	first, last *Socket // open, the oldest first
 }

@@ -1,6 +1,10 @@
 package netstack
 
-import "gvisor.dev/gvisor/pkg/tcpip"
+import (
+	"slices"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+)
 
 // An InterfaceStats counts what an interface saw. All frames, with their Ethernet
 // headers.
@@ -10,6 +14,8 @@ type InterfaceStats struct {
 	RxLength          uint64 // dropped: no Ethernet header, or longer than IP allows
 	TxFrames, TxBytes uint64
 	TxDropped         uint64 // the link had no room
+	RxMartian         uint64 // dropped: from an address of this machine's, on a router
+	RxTTL             uint64 // dropped: its time to live ends on this router
 	RxMalformed       uint64 // dropped: ARP or ND that is not well-formed
 	NeighbourDropped  uint64 // frames whose neighbour did not answer, or too many waited
 }
@@ -54,37 +60,39 @@ func (s *Stack) Stats() Stats {
 }
 
 func (s *Stack) drops(g *tcpip.Stats) (list []Drop) {
-	add := func(reason string, counters ...*tcpip.StatCounter) {
-		var n uint64
+	add := func(reason string, counters ...*tcpip.StatCounter) *uint64 {
+		d := Drop{Reason: reason}
 		for _, c := range counters {
-			n += c.Value()
+			d.Count += c.Value()
 		}
-		if n > 0 {
-			list = append(list, Drop{reason, n})
-		}
+		list = append(list, d)
+		return &list[len(list)-1].Count
 	}
 	ip, f := &g.IP, &g.IP.Forwarding
-	var other, short, failed uint64
-	for _, i := range s.ifaces {
-		other += i.stat.RxOtherHost
-		short += i.stat.RxLength
-		failed += i.stat.NeighbourDropped
-	}
-	for _, d := range []Drop{{"OTHERHOST", other}, {"PKT_TOO_SMALL", short}, {"NEIGH_FAILED", failed}} {
-		if d.Count > 0 {
-			list = append(list, d)
-		}
-	}
+	list = make([]Drop, 0, 16)
+	other := add("OTHERHOST")
+	short := add("PKT_TOO_SMALL")
 	add("IP_INHDR", ip.MalformedPacketsReceived, ip.MalformedFragmentsReceived, f.ExtensionHeaderProblem) // gVisor counts a wrong sum as malformed
-	add("IP_INADDRERRORS", ip.InvalidDestinationAddressesReceived, ip.InvalidSourceAddressesReceived, f.InitializingSource, f.LinkLocalSource, f.LinkLocalDestination)
+	addrs := add("IP_INADDRERRORS", ip.InvalidDestinationAddressesReceived, ip.InvalidSourceAddressesReceived, f.InitializingSource, f.LinkLocalSource, f.LinkLocalDestination)
 	add("IP_INNOROUTES", f.Unrouteable)
-	add("IP_TTL", f.ExhaustedTTL)
+	ttl := add("IP_TTL", f.ExhaustedTTL)
 	add("PKT_TOO_BIG", f.PacketTooBig)
+	neigh := add("NEIGH_FAILED")
+	malformed := add("NEIGH_MALFORMED")
 	add("NO_SOCKET", g.UDP.UnknownPortErrors)
 	add("SOCKET_RCVBUFF", g.UDP.ReceiveBufferErrors)
 	add("UDP_CSUM", g.UDP.ChecksumErrors)
 	add("TCP_CSUM", g.TCP.ChecksumErrors)
 	add("TCP_INVALID", g.TCP.InvalidSegmentsReceived)
-	add("QDISC_DROP", f.OutgoingDeviceNoBufferSpace)
-	return list
+	full := add("QDISC_DROP")
+	for _, i := range s.ifaces {
+		*other += i.stat.RxOtherHost
+		*short += i.stat.RxLength
+		*addrs += i.stat.RxMartian
+		*ttl += i.stat.RxTTL
+		*neigh += i.stat.NeighbourDropped
+		*malformed += i.stat.RxMalformed
+		*full += i.stat.TxDropped
+	}
+	return slices.DeleteFunc(list, func(d Drop) bool { return d.Count == 0 })
 }
