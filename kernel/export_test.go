@@ -1,6 +1,9 @@
 package kernel
 
-import "ringside/sim"
+import (
+	"ringside/offload"
+	"ringside/sim"
+)
 
 // Napi is one NAPI instance for tests that drive it by hand, rightly or wrongly.
 type Napi struct{ n *napi }
@@ -40,4 +43,33 @@ func (k *Kernel) HostSends(frame []byte, armed func(at, due sim.Time)) {
 		b.xmit(c, s)
 		armed(b.timer.At(), b.br.Due())
 	})
+}
+
+// Arrive has a frame come in by an interface, with what is left to do with it.
+func (k *Kernel) Arrive(name string, frame []byte, m offload.Meta) {
+	dev := k.netdev(name)
+	k.cpus[0].later(func(c *CPU) {
+		s, err := k.allocSKB(len(frame))
+		if err != nil {
+			panic(err)
+		}
+		s.fill([][]byte{frame})
+		s.id, s.arrived, s.queue = k.newID(), c.clock.Now(), -1
+		k.setMeta(s, m)
+		k.begin(c, s)
+		c.list[0] = s
+		k.receive(c, dev, c.list[:1])
+	})
+}
+
+// Does gives an interface features, as virtio's negotiation does.
+func (k *Kernel) Does(name string, csum, tso bool) {
+	dev := k.netdev(name)
+	if csum {
+		dev.features |= featCsum
+	}
+	if tso {
+		dev.features |= featTSO4 | featTSO6
+		dev.gsoMax = gsoMaxSize
+	}
 }

@@ -62,17 +62,18 @@ func (g *gro) receive(c *CPU, list []*skb) {
 // one is dev_gro_receive.
 func (g *gro) one(c *CPU, s *skb) {
 	p, ok := offload.Look(s.data, int(s.length))
-	if !ok || !g.verified(c, s) {
+	if !ok {
 		g.normal(c, s)
 		return
 	}
+	good := g.verified(c, s)
 	b := &g.bucket[p.Hash%groBuckets]
 	for i := range *b {
 		w := &(*b)[i]
 		if !w.Same(&p) {
 			continue
 		}
-		if w.room(s) && w.Join(&p) {
+		if good && w.room(s) && w.Join(&p) {
 			g.join(c, w, s, p.Header())
 			if w.Ended() {
 				g.complete(c, b, i)
@@ -83,7 +84,7 @@ func (g *gro) one(c *CPU, s *skb) {
 		break
 	}
 	h, ok := offload.Hold(p)
-	if !ok {
+	if !ok || !good {
 		g.normal(c, s)
 		return
 	}

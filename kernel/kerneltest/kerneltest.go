@@ -34,6 +34,7 @@ type Config struct {
 	FIFO     int
 	RAM      int // bytes; 0 means 8 MiB
 	Sink     trace.Sink
+	VLANs    bool // the bridge filters
 }
 
 // A Rig is a host with everything it is made of.
@@ -97,7 +98,7 @@ func Boot(c Config) (*Rig, error) {
 		r.Hash.Add(trace.Record{At: at, Kind: trace.Event, Who: id, A: seq})
 	})
 	var err error
-	if r.Bridge, err = bridge.New(bridge.Config{Name: "br0", MAC: c.Host.MAC}); err != nil {
+	if r.Bridge, err = bridge.New(bridge.Config{Name: "br0", MAC: c.Host.MAC, VLANFiltering: c.VLANs}); err != nil {
 		return nil, err
 	}
 	r.Kernel, err = kernel.Boot(kernel.Config{
