@@ -325,6 +325,9 @@ func (n *NIC) defaults(c *Config, i int) error {
 	n.DropEn = n.DropEn || c.DropEn
 	inherit(&n.Bridge, "", c.Bridges[0].Name)
 	inherit(&n.Host.MAC, bridge.MAC{}, c.distinct(bridge.MAC{0x02, 0x4e, 0, 0, byte(i >> 8), byte(i)}))
+	if n.Host.MTU == 0 && n.MTU >= 1280 {
+		n.Host.MTU = min(n.MTU, 9000)
+	}
 	if n.Bridge != NoBridge && len(n.Host.Addresses) > 0 {
 		return fmt.Errorf("%s: the host's addresses belong to the bridge that it is a port of", n.Name)
 	}

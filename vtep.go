@@ -2,6 +2,8 @@ package ringside
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"ringside/bridge"
 	"ringside/vxlan"
@@ -50,11 +52,36 @@ func (c *Config) vteps() error {
 		v := &c.VTEPs[i]
 		inherit(&v.Name, "", fmt.Sprintf("vxlan%d", i))
 		inherit(&v.Bridge, "", c.Bridges[0].Name)
-		if v.Bridge == NoBridge {
+		own := c.HostAddresses()
+		switch {
+		case v.Bridge == NoBridge:
 			return fmt.Errorf("%s: a VTEP is a port of a bridge", v.Name)
+		case len(own) == 0:
+			return fmt.Errorf("%s: the host has no address to send from: give one to a bridge, or to a NIC on no bridge", v.Name)
+		case v.Local.IsValid() && !slices.Contains(own, v.Local):
+			return fmt.Errorf("%s: Local is %v, which is not an address of this host: there are %v", v.Name, v.Local, own)
 		}
 	}
 	return nil
+}
+
+// HostAddresses is the addresses of the host's own stack, at bridges and at NICs.
+func (c *Config) HostAddresses() (list []netip.Addr) {
+	add := func(s *HostStack) {
+		for _, p := range s.Addresses {
+			list = append(list, p.Addr())
+		}
+	}
+	if len(c.Bridges) == 0 || c.Bridges[0].Host.Addresses == nil {
+		add(&c.Host)
+	}
+	for i := range c.Bridges {
+		add(&c.Bridges[i].Host)
+	}
+	for i := range c.NICs {
+		add(&c.NICs[i].Host)
+	}
+	return list
 }
 
 // addVTEP makes VTEP i.

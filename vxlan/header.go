@@ -76,7 +76,10 @@ func (m MAC) Station() bool { return !m.Group() && m != MAC{} }
 // own.
 var Default MAC
 
-// errorf is an error of the VTEP with that name.
+// errorf is an error of the VTEP, with its name if it has one.
 func (v *VTEP) errorf(format string, args ...any) error {
+	if v.cfg.Name == "" {
+		return fmt.Errorf("vxlan: "+format, args...)
+	}
 	return fmt.Errorf("vxlan: %s: "+format, append([]any{v.cfg.Name}, args...)...)
 }

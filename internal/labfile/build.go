@@ -109,6 +109,9 @@ func (l *lab) build() {
 	for _, b := range l.bridges {
 		l.buildOne(b)
 	}
+	for _, v := range l.vteps {
+		l.buildVTEP(v)
+	}
 }
 
 func (l *lab) buildOne(at *bridgeAt) {
@@ -170,7 +173,7 @@ func (l *lab) addPorts(b *bridge.Bridge, at *bridgeAt) (ports map[string]bridge.
 // refused tells what the bridge will not have.
 func (l *lab) refused(f field, err error) {
 	text := err.Error()
-	for _, room := range []string{"bridge: ", "neigh: ", "snoop: "} {
+	for _, room := range []string{"bridge: ", "neigh: ", "snoop: ", "vxlan: "} {
 		text = strings.ReplaceAll(strings.TrimPrefix(text, room), ": "+room, ": ")
 	}
 	if f.Path == "" {

@@ -135,6 +135,7 @@ type lab struct {
 	cfg      ringside.Config
 	bridges  []*bridgeAt
 	links    []*linkAt
+	vteps    []*vtepAt
 	programs []string
 	cpus     []reference // that guests are to run on
 	runs     map[string][]programs.Entry
@@ -170,7 +171,7 @@ type linkAt struct {
 
 // top reads the whole machine.
 func (l *lab) top(f field) {
-	var patches field
+	var patches, vteps field
 	l.Mapping(f, "a list of keys", []known{
 		{Name: "schema", Read: func(field) {}},
 		{Name: "cpus", Read: form.Whole(l.Reader, &l.cfg.CPUs, 1, 1024)},
@@ -179,9 +180,13 @@ func (l *lab) top(f field) {
 		{Name: "nics", Read: l.readNICs},
 		{Name: "vms", Read: l.readVMs},
 		{Name: "patches", Read: func(f field) { patches = f }},
+		{Name: "vteps", Read: func(f field) { vteps = f }},
 	})
 	if patches.Node != nil { // their defaults need the bridges
 		l.readPatches(patches)
+	}
+	if vteps.Node != nil {
+		l.readVTEPs(vteps)
 	}
 }
 
@@ -236,6 +241,8 @@ func (l *lab) readNIC(f field, n *ringside.NIC) {
 		known{Name: "ring", Read: func(f field) { l.ring(f, &n.Ring) }},
 		known{Name: "itr", Read: func(f field) { l.itr(f, n) }},
 		known{Name: "drop_en", Read: l.On(&n.DropEn)},
+		known{Name: "addr", Read: func(f field) { Addresses(l.Reader, f, &n.Host.Addresses) }},
+		known{Name: "address", Read: func(f field) { n.Host.MAC, _ = l.Station(f) }},
 		known{Name: "offloads", Read: func(f field) { l.offloads(f, &n.Offloads) }},
 	))
 	l.links = append(l.links, link)
