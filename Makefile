@@ -19,6 +19,10 @@ help: ## this list
 run: ## replay testdata/mix.pcap and print the bill
 	@$(GO) run -pgo=off ./cmd/ringside replay $(CAPTURE) $(ARGS)
 
+.PHONY: scenarios
+scenarios: ## run every story of testdata/scenarios and judge what came of it
+	@$(GO) run -pgo=off ./cmd/ringside run testdata/scenarios/*.yaml $(ARGS)
+
 .PHONY: build
 build: ## bin/ringside for this machine
 	CGO_ENABLED=0 $(GO) build -o bin/ ./cmd/ringside

@@ -68,6 +68,7 @@ func (l *lab) settle(g *guestAt, program field) bool {
 	if g.v.Processes == nil {
 		g.v.Processes = []guest.Process{}
 	}
+	g.v.Forward = g.v.Forward || programs.Forward(g.run)
 	l.runs[g.Name] = g.run
 	for i, m := range g.more {
 		if m.link.name == "" {

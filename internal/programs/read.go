@@ -19,6 +19,8 @@ type Entry struct {
 	Name    string // of the process
 	Main    guest.Program
 	Key     form.Place
+	Forward bool // its machine passes packets on between its interfaces
+	Rules   int  // of a firewall
 
 	spec *app.Spec
 }
@@ -29,6 +31,11 @@ func Processes(list []Entry) (out []guest.Process) {
 		out = append(out, guest.Process{Name: e.Name, Main: e.Main})
 	}
 	return out
+}
+
+// Forward says whether one of a list wants its machine to pass packets on.
+func Forward(list []Entry) bool {
+	return slices.ContainsFunc(list, func(e Entry) bool { return e.Forward })
 }
 
 // Read reads what is under run: a list of programs, each a name, or a mapping of
@@ -104,7 +111,7 @@ func (e *Entry) make(r *form.Reader, f, at form.Field, start sim.Time) bool {
 	var keys []form.Known
 	for _, a := range e.spec.Args {
 		keys = append(keys, form.Known{Name: a.Name, Read: func(f form.Field) {
-			text, ok := argument(r, f)
+			text, ok := argument(r, f, &a)
 			if !ok {
 				return
 			}
@@ -128,12 +135,16 @@ func (e *Entry) make(r *form.Reader, f, at form.Field, start sim.Time) bool {
 		r.Fail(e.Key, "%s: %s", f.Path, strings.TrimPrefix(err.Error(), "app: "))
 		return false
 	}
-	e.Main = later(start, main)
+	e.Main, e.Forward = later(start, main), e.spec.Forward
+	if rules := strings.Trim(given["rules"], "; "); rules != "" {
+		e.Rules = 1 + strings.Count(rules, ";")
+	}
 	return true
 }
 
-// argument is the text of an argument. The items of a list are joined by commas.
-func argument(r *form.Reader, f form.Field) (string, bool) {
+// argument is the text of an argument. The items of a list are joined as the program
+// has them: by commas, or by semicolons.
+func argument(r *form.Reader, f form.Field, a *app.Arg) (string, bool) {
 	if f.Node.Kind != yaml.SequenceNode {
 		return r.Text(f)
 	}
@@ -144,6 +155,9 @@ func argument(r *form.Reader, f form.Field) (string, bool) {
 			return "", false
 		}
 		items = append(items, s)
+	}
+	if strings.Contains(a.Kind, "with ; between") {
+		return strings.Join(items, "; "), true
 	}
 	return strings.Join(items, ","), true
 }

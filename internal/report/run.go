@@ -153,7 +153,7 @@ func (p *page) hosts(r *ringside.LabReport) {
 func dearestStages(b *cost.Bill, total uint64) string {
 	var words []string
 	for _, s := range stagesByCycles(b)[:min(3, len(stagesByCycles(b)))] {
-		words = append(words, fmt.Sprintf("%v %s", s, percent(b.StageCycles(s), total)))
+		words = append(words, fmt.Sprintf("%v %s", s, strings.ReplaceAll(percent(b.StageCycles(s), total), " ", "")))
 	}
 	return strings.Join(words, ", ")
 }

@@ -14,8 +14,8 @@ type expr interface {
 	String() string
 }
 
-// A lookup is the value of a name. It fails with a syntaxError's text for a name
-// that means nothing.
+// A lookup is the value of a name. It fails with an absentError for one that has none,
+// and with another for one that means nothing.
 type lookup func(name string) (quantity, error)
 
 type (
@@ -40,10 +40,10 @@ func (l *literal) String() string                { return l.text }
 
 func (n *name) eval(look lookup) (quantity, error) {
 	q, err := look(n.text)
-	if err != nil {
-		return q, wrongAt(n.column, "%v", err)
+	if _, absent := err.(*absentError); err != nil && !absent {
+		err = wrongAt(n.column, "%v", err)
 	}
-	return q, nil
+	return q, err
 }
 func (n *name) String() string { return n.text }
 

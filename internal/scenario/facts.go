@@ -19,6 +19,8 @@ type fact struct {
 	name  string
 	value quantity // without a number if the program has not recorded it
 	says  string   // what it is, for lists
+
+	untold bool // recorded, and not in the table of programs
 }
 
 // facts are what expectations can name. Which there are is known before a run.
@@ -33,7 +35,7 @@ func (fs *facts) add(name string, value quantity, says string) {
 		return
 	}
 	fs.at[name] = len(fs.list)
-	fs.list = append(fs.list, fact{name, value, says})
+	fs.list = append(fs.list, fact{name: name, value: value, says: says})
 }
 
 func (fs *facts) count(name string, n uint64, says string) { fs.add(name, number(n), says) }

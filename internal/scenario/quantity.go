@@ -101,7 +101,10 @@ func (q quantity) in(u unit) string { return q.to(u, 3) }
 // to is in, to as many decimals as are asked for.
 func (q quantity) to(u unit, places int) string {
 	if q.dim == text {
-		return q.text
+		return clip(q.text)
+	}
+	if q.n == nil {
+		return "-"
 	}
 	if u.n == nil || u.dim != q.dim {
 		u = q.suits()
@@ -148,4 +151,13 @@ func decimals(n *big.Rat, places int) string {
 		whole += "." + frac
 	}
 	return sign + whole
+}
+
+// clip is as much of a text as tells one hash from another.
+func clip(s string) string {
+	const most = 20
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-8]) + "…"
+	}
+	return s
 }

@@ -292,6 +292,6 @@ func (r *reader) readPeer(f field) {
 	if !at {
 		r.Fail(f.Key, "%s: where is it plugged in? Give a host and one of its NICs, as {at: a/eth0}", f.Path)
 	}
-	p.Host, p.NIC = end.Host, end.NIC
+	p.Host, p.NIC, p.Forward = end.Host, end.NIC, p.Forward || programs.Forward(r.s.run["peers."+p.Name])
 	r.s.Lab.Peers = append(r.s.Lab.Peers, p)
 }

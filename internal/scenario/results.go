@@ -15,12 +15,16 @@ type runs map[string][]programs.Entry
 // programs has are there before they are.
 func (fs *facts) results(at string, run []programs.Entry, list []ringside.ResultReport) {
 	for _, e := range run {
-		for _, r := range programs.Results(e.Program) {
+		for _, r := range e.Results() {
 			fs.add(at+e.Name+"."+r.Name, quantity{dim: dimOf(r.Unit)}, r.Says)
 		}
 	}
 	for _, r := range list {
-		fs.add(at+r.Process+"."+r.Name, recorded(&r), "")
+		name := at + r.Process + "." + r.Name
+		i, told := fs.at[name]
+		told = told && fs.list[i].value.dim == recorded(&r).dim
+		fs.add(name, recorded(&r), "")
+		fs.list[fs.at[name]].untold = !told
 	}
 }
 
