@@ -310,6 +310,36 @@ func TestGateFindsTheFirstDifference(t *testing.T) {
 	require.Equal(t, got, gate.Compare(a, loaded))
 }
 
+// The guests of tcp/16 get what was sent to them, byte for byte, though the cable loses
+// some of it; equal runs could all be wrong.
+func TestGateGuestsGetWhatWasSent(t *testing.T) {
+	list, err := gate.Scenarios("testdata")
+	require.NoError(t, err)
+	s := list[slices.IndexFunc(list, func(s gate.Scenario) bool { return s.Name == "tcp/16" })]
+	l := newLab(t, s.Lab())
+	require.NoError(t, l.Run())
+	r := l.Report()
+	require.NotZero(t, r.Conservation.Lost)
+	text := func(vm *ringside.VMReport, process string) string {
+		for _, x := range vm.Results {
+			if x.Process == process && x.Name == "sum" {
+				return x.Text
+			}
+		}
+		return "none"
+	}
+	again := uint64(0)
+	for h := range 2 {
+		for i := range 8 {
+			from, to := &r.Hosts[h].Report.VMs[i], &r.Hosts[1-h].Report.VMs[i]
+			require.Equal(t, text(from, "give"), text(to, "take"), "%s of host %d", from.Name, h)
+			again += from.Stack.TCPRetransmits
+		}
+	}
+	require.NotZero(t, again, "nothing was sent again: was nothing lost?")
+	t.Logf("%d of %d frames were lost and %d segments sent again in %v", r.Conservation.Lost, r.Conservation.Sent, again, l.Engine.Now())
+}
+
 // Equal hashes would prove nothing if they were equal whatever happens.
 func TestGateNoticesEveryChange(t *testing.T) {
 	list, err := gate.Scenarios("testdata")

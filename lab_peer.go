@@ -19,7 +19,7 @@ type Peer struct {
 	NIC  string // "" means the host's first
 
 	Processes []guest.Process
-	MAC       [6]byte // the zero MAC means 02:01:00:00:00:00 and up
+	MAC       [6]byte // the zero MAC means 0a:00:00:00:00:00 and up
 	MTU       int     // 0 means 1500
 	Addresses []netip.Prefix
 	Gateway   netip.Addr // default route; the zero Addr is none
@@ -44,7 +44,7 @@ func (p *Peer) end() End { return End{p.Host, p.NIC} }
 func (l *Lab) addPeer(i int) error {
 	c := &l.cfg.Peers[i]
 	inherit(&c.Name, "", fmt.Sprintf("peer%d", i))
-	inherit(&c.MAC, [6]byte{}, [6]byte{2, 1, 0, 0, byte(i >> 8), byte(i)})
+	inherit(&c.MAC, [6]byte{}, [6]byte{0x0a, 0, 0, 0, byte(i >> 8), byte(i)})
 	if l.Peer(c.Name) != nil || l.hasHost(c.Name) {
 		return fmt.Errorf("two machines are named %q", c.Name)
 	}

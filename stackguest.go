@@ -29,7 +29,7 @@ const MaxPairs = 16
 
 // A VMInterface is one more network device of a VM with Processes.
 type VMInterface struct {
-	MAC       vm.MAC // the zero MAC means that of the VM with another third byte: 02:00:01:…
+	MAC       vm.MAC // the zero MAC means that of the VM with a third byte of 1, 2, …
 	Addresses []netip.Prefix
 
 	Bridge    string            // the bridge its tap is a port of; "" means the first

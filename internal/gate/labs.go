@@ -9,7 +9,7 @@ import (
 
 // labs are scenarios of several machines.
 func labs() []Scenario {
-	return []Scenario{inLine()}
+	return append([]Scenario{inLine()}, tcp()...)
 }
 
 // inLine is three machines in a row, one of the cables bad and pulled for a while,
