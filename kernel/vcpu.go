@@ -45,6 +45,7 @@ type VCPU struct {
 	irqs   []virq
 	eois   uint64     // interrupts that the guest has in hand
 	timer  *sim.Timer // made when first needed
+	set    sim.Time   // what it was last set for
 	fired  bool       // and not told yet
 }
 
@@ -200,7 +201,7 @@ func (v *VCPU) Work(d sim.Time) sim.Time {
 	if len(c.runq) > 0 {
 		turn = min(turn, max(c.sliceEnd, c.runq[0].at, now+grain)-now)
 	}
-	c.acct.Prolong(cost.GuestRun, c.clock.Cycles(min(d, turn)))
+	c.acct.Prolong(cost.GuestRun, c.clock.Cycles(min(d, turn, syscall.EndOfTime)))
 	return max(d-(c.clock.Now()-now), 0)
 }
 
@@ -210,10 +211,10 @@ func (v *VCPU) WakeAt(at sim.Time) {
 	if v.timer == nil {
 		v.timer = v.k.eng.NewTimer(v.task.Name, (*guestTimer)(v))
 	}
-	if at == v.timer.At() {
+	if v.timer.Armed() && at == v.set || !v.timer.Armed() && at == sim.Never {
 		return
 	}
-	v.fired = false
+	v.fired, v.set = false, at
 	if at != sim.Never {
 		v.Charge(cost.KvmTimer, 1)
 	}
