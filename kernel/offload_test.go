@@ -132,8 +132,10 @@ func alike(t testing.TB, want, have [][]byte, what string) {
 
 // offloadRig is a host with two bare guests, on CPUs of their own, that are awake.
 func offloadRig(t testing.TB, o kernel.Offloads, watch trace.Sink) *kerneltest.Rig {
+	book, err := cost.Open("linux-xeon") // in which a byte that is summed costs something
+	require.NoError(t, err)
 	r := kerneltest.New(t, kerneltest.Config{
-		CPUs: 3, Taps: 2, Sink: watch, RAM: 32 << 20, NIC: kernel.NICConfig{Offloads: o},
+		Book: book, CPUs: 3, Taps: 2, Sink: watch, RAM: 32 << 20, NIC: kernel.NICConfig{Offloads: o},
 	})
 	for i := range 2 {
 		start(t, r, 1+i, sink, fmt.Sprintf("tap%d", i))
