@@ -77,12 +77,14 @@ var foreignWays = []foreignWay{
 	{"at top speed into guests that reflect", ringside.Replay{
 		Speed: ringside.TopSpeed, Program: vm.Reflect, PadTruncated: true, Until: 2 * sim.Millisecond, VMs: 3,
 	}, ringside.Config{Seed: 1, Queues: 4, Ring: 64, FIFO: 16 << 10, DropEn: true}},
+	{"at top speed with all offloads", ringside.Replay{Speed: ringside.TopSpeed, Program: vm.Reflect, Until: 2 * sim.Millisecond, VMs: 3},
+		ringside.Config{Seed: 1, Queues: 2, Offloads: must(ringside.ParseOffloads("all"))}},
 }
 
 // endings counts how replays ended.
 type endings struct {
 	sync.Mutex
-	replayed, refused [2]int
+	replayed, refused [3]int
 	frames            uint64
 	skipped           map[string]uint64
 	why               map[string]int
