@@ -9,6 +9,7 @@ import (
 	"ringside/cost"
 	"ringside/kernel"
 	"ringside/mem"
+	"ringside/netstack"
 	"ringside/nic"
 	"ringside/sim"
 	"ringside/trace"
@@ -53,6 +54,12 @@ type Config struct {
 	Ageing     sim.Time  // of the first bridge's entries; 0 means 300 s
 	MaxLearned int       // bound of the first bridge's forwarding database; 0 means the bridge's default
 	Host       HostStack // at the first bridge
+
+	// Of the host's stack, which has an interface wherever Host or a NIC gives it
+	// addresses: at bridges, by their names, and at NICs on no bridge.
+	Forward bool // IPv4 and IPv6 packets go from one to another
+	Routes  []netstack.Route
+	NAT     []kernel.Masquerade
 
 	RAM  int        // bytes of host memory; 0 means enough for the rings and some queues
 	Sink trace.Sink // watches the run; nil means nobody does
@@ -245,6 +252,11 @@ func (h *Host) build() error {
 	if err := h.backups(); err != nil {
 		return err
 	}
+	if c.Forward || len(c.Routes) > 0 || len(c.NAT) > 0 {
+		if err := h.Kernel.StartHost(); err != nil { // routes may be wrong
+			return err
+		}
+	}
 	return h.entries()
 }
 
@@ -288,7 +300,7 @@ func (h *Host) addBridge(i int) error {
 	h.Kernel, err = kernel.Boot(kernel.Config{
 		Engine: h.Engine, Memory: h.Memory, Book: h.book, Hash: h.Hash, Drops: &h.drops, Bridge: br,
 		Sink: c.Sink, CPUs: c.CPUs, Host: b.Host, TapQueue: c.TapQueue, Batching: c.Batching,
-		FirstID: trace.OwnID(h.number),
+		FirstID: trace.OwnID(h.number), Stack: kernel.HostConfig{Forward: c.Forward, Routes: c.Routes, Masquerade: c.NAT},
 	})
 	return err
 }

@@ -33,6 +33,8 @@ type Report struct {
 	Latency      Latency              `json:"latency_ns"`
 	Bridges      []BridgeReport       `json:"bridges,omitempty"`
 	VTEPs        []VTEPReport         `json:"vteps,omitempty"`
+	Stack        *StackReport         `json:"stack,omitempty"` // the host's own, if it has one
+	Neighbours   []NeighbourReport    `json:"neighbours,omitempty"`
 	Storm        *kernel.Storm        `json:"storm,omitempty"` // of frames that go in circles
 	Softnet      []kernel.SoftnetStat `json:"softnet_stat"`
 	VirtualNs    int64                `json:"virtual_ns"`
@@ -196,7 +198,8 @@ func (h *Host) Report() *Report {
 	r := &Report{
 		Schema: ReportSchema, Seed: h.cfg.Seed, Path: "native", Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
 		Links: h.linkReports(), Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
-		Bridges: h.bridgeReports(), VTEPs: h.vtepReports(), Storm: h.Kernel.Storm(), Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
+		Bridges: h.bridgeReports(), VTEPs: h.vtepReports(), Stack: h.hostStackReport(), Neighbours: h.neighbourReports(),
+		Storm: h.Kernel.Storm(), Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
 		Events: h.Engine.Fired(), TraceHash: h.Hash.String(),
 	}
 	for s := cost.Stage(0); s < cost.NumStages; s++ {
@@ -289,19 +292,7 @@ func (h *Host) vmReports() []VMReport {
 	return list
 }
 
-func stackReport(k *guest.Kernel) *StackReport {
-	s := k.Stack().Stats()
-	r := &StackReport{
-		IPReceived: s.IPReceived, IPSent: s.IPSent, IPForwarded: s.IPForwarded,
-		TCPReceived: s.TCPReceived, TCPSent: s.TCPSent, TCPRetransmits: s.TCPRetransmits, TCPTimeouts: s.TCPTimeouts,
-		TCPConnects: s.TCPActiveOpens, TCPAccepts: s.TCPPassiveOpens, TCPResets: s.TCPResetsSent + s.TCPResetsReceived,
-		UDPReceived: s.UDPReceived, UDPSent: s.UDPSent, Dropped: map[string]uint64{},
-	}
-	for _, d := range s.Drops {
-		r.Dropped[d.Reason] += d.Count
-	}
-	return r
-}
+func stackReport(k *guest.Kernel) *StackReport { return countsOf(k.Stack().Stats()) }
 
 func results(k *guest.Kernel) []ResultReport {
 	list := []ResultReport{}

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -116,21 +117,48 @@ func (h *hostStack) start() bool {
 	if h.net != nil {
 		return true
 	}
-	any := false
-	for _, p := range h.ports {
-		any = any || len(p.cfg.Addresses) > 0
-	}
-	if !any || h.k.eng.Err() != nil {
+	if !h.wanted() || h.k.eng.Err() != nil {
 		return false
 	}
 	if err := h.configure(); err != nil {
-		h.k.eng.Fail(fmt.Errorf("kernel: host stack: %w", err))
+		h.close()
+		h.k.eng.Fail(err)
 		return false
 	}
 	return true
 }
 
+// wanted says that the host has an address.
+func (h *hostStack) wanted() bool {
+	for _, p := range h.ports {
+		if len(p.cfg.Addresses) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// StartHost makes the host's stack, which is else made for the first frame that
+// comes up, to see whether it can be.
+func (k *Kernel) StartHost() error {
+	h := &k.host
+	switch {
+	case h.net != nil:
+		return nil
+	case h.wanted():
+		return h.configure()
+	case len(h.cfg.Routes) > 0 || len(h.cfg.Masquerade) > 0 || h.cfg.Forward:
+		return errors.New("kernel: the host is to route and has no address")
+	}
+	return nil
+}
+
 func (h *hostStack) configure() (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("kernel: host stack: %w", err)
+		}
+	}()
 	h.net, err = netstack.New(netstack.Config{Name: "netstack", Clock: hostClock{h}, Chance: h.k.eng.Source, Forward: h.cfg.Forward})
 	if err != nil {
 		return err
@@ -362,10 +390,24 @@ func (k *Kernel) Routes() []netstack.Route {
 	return k.host.net.Routes()
 }
 
-// HostStats is what the host's stack has counted.
-func (k *Kernel) HostStats() netstack.Stats {
-	if k.host.net == nil {
-		return netstack.Stats{}
+// A HostInterface is an interface of the host's stack.
+type HostInterface struct {
+	Name string
+	HostStack
+}
+
+// HostInterfaces is the interfaces of the host's stack, those without addresses too.
+func (k *Kernel) HostInterfaces() (list []HostInterface) {
+	for _, p := range k.host.ports {
+		list = append(list, HostInterface{p.name, p.cfg})
 	}
-	return k.host.net.Stats()
+	return list
+}
+
+// HostStats is what the host's stack has counted; ok is false if none was made.
+func (k *Kernel) HostStats() (st netstack.Stats, ok bool) {
+	if k.host.net == nil {
+		return st, false
+	}
+	return k.host.net.Stats(), true
 }

@@ -91,6 +91,8 @@ It needs no root and no hardware, and the same seed gives the same bytes.`,
   ringside replay big.pcap --speed top --json    the same for programs
   ringside trace testdata/ping.pcap --frame 3    one frame's journey, step by step
   ringside bridge fdb show testdata/mix.pcap     what the bridge has learned
+  ringside ip neigh show testdata/arp.pcap --host-addr 192.0.2.12/24
+                                                 what the host's own stack has learned
   ringside explain --port eth0 --dst ff:ff:ff:ff:ff:ff
                                                  what it would do with a frame, and why
   ringside book linux-xeon                       the prices and their sources`,
@@ -111,7 +113,7 @@ It needs no root and no hardware, and the same seed gives the same bytes.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(replayCommand(), traceCommand(), bridgeCommand(), explainCommand(), bookCommand(), versionCommand())
+	root.AddCommand(replayCommand(), traceCommand(), bridgeCommand(), ipCommand(), explainCommand(), bookCommand(), versionCommand())
 	for _, verb := range extraVerbs {
 		root.AddCommand(verb())
 	}

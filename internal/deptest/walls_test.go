@@ -69,7 +69,7 @@ var walls = []wall{
 	{"internal/programs", "ours", "internal/form sim vm/app vm/guest", "names of programs become programs: what they run on is not known here"},
 	{"internal/scenario", "ours", ". bridge cost internal/form internal/labfile internal/programs internal/spell sim trace wire", "a file becomes a lab, what came of it is judged, and nothing is printed"},
 	{"internal/labfile", "ours", ". bridge bridge/neigh bridge/snoop bridge/stp internal/form internal/programs netstack sim virtio vm vm/guest vxlan", "a file becomes a Config, and nothing else happens"},
-	{"internal/iproute", "ours", "bridge bridge/snoop bridge/stp sim vxlan", "what is printed of a bridge is what the bridge says of itself"},
+	{"internal/iproute", "ours", "bridge bridge/snoop bridge/stp netstack sim vxlan", "what is printed of a bridge or a stack is what it says of itself"},
 	{"internal/histogram", "ours", "sim", "a histogram counts spans of virtual time"},
 
 	{"internal/differential", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost sim", "what is compared with Linux is the bridge alone"},

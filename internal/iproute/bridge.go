@@ -38,6 +38,7 @@ type Options struct {
 	Dev     string // only this interface
 	VLAN    uint16 // only this VLAN
 	State   string // of the forwarding database: only permanent, static or dynamic
+	Family  int    // of addresses: 4 or 6; 0 means both
 }
 
 // mtu is that of an interface.
