@@ -150,6 +150,8 @@ const (
 	maxRing  = 32768   // descriptors, what 19 bits of RDLEN hold
 	maxRAM   = 1 << 40 // bytes
 	maxBatch = 1024    // frames, as recvmmsg has it (UIO_MAXIOV)
+
+	maxTapRAM = 1 << 30 // bytes for frames that wait for guests, unless Config.RAM says more
 )
 
 func (c *Config) defaults() error {
@@ -176,7 +178,7 @@ func (c *Config) defaults() error {
 		inherit(&v.Name, "", fmt.Sprintf("vm%d", i))
 		inherit(&v.Port.Name, "", fmt.Sprintf("tap%d", i))
 		if v.MAC == (vm.MAC{}) {
-			v.MAC = c.distinct(vm.MAC{0x02, 0, 0, byte(i >> 16), byte(i>>8) + 1, byte(i)})
+			v.MAC = c.distinct(defaultMAC(i))
 		}
 		if err := v.checkStack(); err != nil {
 			return fmt.Errorf("%s: %w", v.Name, err)
@@ -193,6 +195,8 @@ func (c *Config) defaults() error {
 		for _, n := range c.NICs {
 			c.RAM += 3 * n.Queues * n.Ring * 2 * mem.PageSize
 		}
+		// Frames that wait for guests hold a block each, here where queues are long.
+		c.RAM += min(max(c.TapQueue-1000, 0)*len(c.VMs)*2*mem.PageSize, maxTapRAM)
 	}
 	for i := range c.VMs {
 		v := &c.VMs[i]
@@ -210,6 +214,11 @@ func (c *Config) defaults() error {
 		}
 	}
 	return nil
+}
+
+// defaultMAC is the address of VM i that has no other.
+func defaultMAC(i int) vm.MAC {
+	return vm.MAC{0x02, 0, 0, byte(i >> 16), byte(i>>8) + 1, byte(i)}
 }
 
 // build puts the house together from the wire inwards.

@@ -218,12 +218,16 @@ func (h *Host) Report() *Report {
 	if n := r.Conservation.In; n > 0 {
 		r.Totals.CyclesPerFrame = float64(r.Totals.Cycles*100/n) / 100
 	}
+	r.Latency = h.latency()
+	return r
+}
+
+func (h *Host) latency() Latency {
 	l := &h.Kernel.Latency
-	r.Latency = Latency{
+	return Latency{
 		l.Min().Nanoseconds(), l.Quantile(500).Nanoseconds(), l.Quantile(900).Nanoseconds(),
 		l.Quantile(990).Nanoseconds(), l.Quantile(999).Nanoseconds(), l.Max().Nanoseconds(),
 	}
-	return r
 }
 
 func stageReport(b *cost.Bill, s cost.Stage) StageReport {

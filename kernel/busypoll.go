@@ -76,9 +76,11 @@ func (n *napi) busyPiece(c *CPU) {
 	if n.gro != nil {
 		n.gro.flush(c, false)
 	}
+	n.work = got
+	c.sendIPIs()
 }
 
-// busyStop is busy_poll_stop: interrupts are wanted again.
+// busyStop is busy_poll_stop: interrupts are wanted again, unless they are deferred.
 func (n *napi) busyStop(c *CPU) {
 	if q := n.drv.rx[n.index]; q.cleaned > 0 {
 		n.drv.refill(c, q)
@@ -86,5 +88,8 @@ func (n *napi) busyStop(c *CPU) {
 	n.missed = false
 	c.shared(cost.NapiCompleteDone, 1, "")
 	n.state = napiIdle
+	if n.timer != nil && n.deferred(c) {
+		return
+	}
 	n.drv.unmask(c, n)
 }

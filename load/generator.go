@@ -18,6 +18,7 @@ type Config struct {
 	Start   sim.Time // of the first frame
 	End     sim.Time // no frame begins at this time or later; 0 means no end
 	Frames  uint64   // no more than this; 0 means no bound
+	Mark    sim.Time // frames that begin at this time or later are counted by Marked
 	FirstID uint64   // of the first frame; 0 means 1
 }
 
@@ -50,7 +51,7 @@ type Generator struct {
 	first uint64   // id
 	burst int
 
-	sent, bytes uint64
+	sent, bytes, marked uint64
 }
 
 // A pace is the time of one size: on the line, and between two frames.
@@ -175,6 +176,9 @@ func (g *Generator) Receive(f *nic.WireFrame) bool {
 	t.fill(&g.dests[to], flow, g.sent, at)
 	f.ID, f.At, f.Data = g.sent+g.first, at, t.data
 	g.sent++
+	if at >= g.cfg.Mark {
+		g.marked++
+	}
 	g.bytes += uint64(len(t.data))
 	return true
 }
@@ -224,6 +228,9 @@ func (g *Generator) Transmit(f *nic.WireFrame) {
 
 // Sent is how many frames the load has offered so far.
 func (g *Generator) Sent() uint64 { return g.sent }
+
+// Marked is how many of them began at Config.Mark or later.
+func (g *Generator) Marked() uint64 { return g.marked }
 
 // Bytes is how many bytes they had, without FCS.
 func (g *Generator) Bytes() uint64 { return g.bytes }

@@ -25,6 +25,9 @@ type Histogram struct {
 // index needs no check.
 const buckets = 1 << 12
 
+// Reset forgets everything.
+func (h *Histogram) Reset() { *h = Histogram{} }
+
 // Record counts d; a negative span counts as 0.
 func (h *Histogram) Record(d sim.Time) {
 	d = max(d, 0)
