@@ -220,11 +220,11 @@ func (r *trial) run(h *Host) (*Trial, error) {
 		return nil, err
 	}
 	h.Kernel.Latency.Reset()
-	before := countsOf(h)
+	before := readingOf(h)
 	if err := r.until(h, r.Warmup+r.For); err != nil {
 		return nil, err
 	}
-	after := countsOf(h)
+	after := readingOf(h)
 	latency := h.latency()
 	if err := h.Run(); err != nil {
 		return nil, err
@@ -269,15 +269,15 @@ func (r *trial) frames(h *Host) TrialFrames {
 	return f
 }
 
-// counts is what a trial reads at both ends of the time that it measures.
-type counts struct {
+// A reading is what a trial reads at both ends of the time that it measures.
+type reading struct {
 	delivered, cycles, interrupts, polls, syscalls uint64
 	busy                                           sim.Time
 }
 
-func countsOf(h *Host) counts {
+func readingOf(h *Host) reading {
 	b := h.Bill()
-	c := counts{
+	c := reading{
 		delivered: h.Kernel.Flow().ToVMs, cycles: b.Cycles(),
 		interrupts: b.Count(cost.HardIRQ), polls: b.Count(cost.NAPIPoll), syscalls: b.Count(cost.SyscallEnter),
 	}
