@@ -1,6 +1,7 @@
 package ringside_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"ringside/cost"
 	"ringside/sim"
 	"ringside/vm"
+	"ringside/vm/guest"
 	"ringside/vxlan"
 )
 
@@ -67,6 +69,245 @@ func TestAFrameGoesFromGuestToGuestThroughATunnel(t *testing.T) {
 	assert.EqualValues(t, 1, r.Hosts[0].Report.VTEPs[0].TxFrames)
 	assert.EqualValues(t, 1, r.Hosts[1].Report.VTEPs[0].RxFrames)
 	assert.EqualValues(t, 1450, r.Hosts[1].Report.VTEPs[0].MTU)
-	_ = cost.VxlanRcv
-	_ = sim.Never
+}
+
+// stacked is a guest with a stack, at 192.0.2.n, whose MTU leaves room for the tunnel.
+func stacked(n, mtu int, main guest.Program) []ringside.VM {
+	return []ringside.VM{{Name: fmt.Sprint("vm", n), MTU: mtu, Addresses: []netip.Prefix{addr(n)}, Processes: process("main", main)}}
+}
+
+// What a guest sends another on the other host gets, byte for byte, on one segment:
+// neighbours are found by ARP through the tunnel.
+func TestTCPThroughATunnelIsTheSameAtBothEnds(t *testing.T) {
+	const size = 2<<20 + 123
+	run := func() *ringside.LabReport {
+		l := newLab(t, overlay(
+			overlayHost(1, stacked(1, 1450, bulkClient("192.0.2.2", size)), nil, 2),
+			overlayHost(2, stacked(2, 1450, bulkServer), nil, 1),
+		))
+		require.NoError(t, l.Run())
+		return l.Report()
+	}
+	r := run()
+	got := r.Hosts[1].Report.VMs[0].Results
+	require.Len(t, got, 3)
+	assert.EqualValues(t, size, got[0].Value)
+	assert.Equal(t, r.Hosts[0].Report.VMs[0].Results[0].Text, got[2].Text)
+	t.Logf("%.2f Gbit/s; %+v", float64(got[0].Value)*8/float64(got[1].Value), r.Hosts[0].Report.VTEPs[0].Stats)
+	for _, h := range r.Hosts {
+		t.Log(h.Report.Conservation)
+	}
+	assert.Equal(t, r.TraceHash, run().TraceHash, "the same in every run")
+}
+
+// spaced is a guest that sends frames a millisecond apart and keeps what it gets.
+func spaced(into *[][]byte, frames ...[]byte) vm.Program {
+	return func(g *vm.Guest) error {
+		g.Sleep(sim.Millisecond)
+		for _, f := range frames {
+			to := g.Task.Memory().Bytes(4096, len(f))
+			copy(to, f)
+			if err := g.Send(to); err != nil {
+				return err
+			}
+			g.Sleep(sim.Millisecond)
+		}
+		return collect(into)(g)
+	}
+}
+
+// counts is how often each step was done on a host's CPUs and by its NICs.
+func counts(h *ringside.Host) map[string]int {
+	steps := map[string]int{}
+	for _, a := range h.Kernel.Accounts() {
+		for s := range cost.NumSteps {
+			steps[s.String()] += int(a.Count(s))
+		}
+	}
+	return steps
+}
+
+// What the third of three frames costs a host that sends it and one that gets it, in
+// steps: by the difference of two runs.
+func costOfAFrame(t *testing.T, lab func(frames [][]byte) ringside.LabConfig) (sender, receiver map[string]int) {
+	var all [2][2]map[string]int
+	for i, n := range []int{2, 3} {
+		frames := make([][]byte, n)
+		for k := range frames {
+			frames[k] = frame(7, 1, byte(k))
+		}
+		l := newLab(t, lab(frames))
+		require.NoError(t, l.RunUntil(20*sim.Millisecond))
+		all[i] = [2]map[string]int{counts(l.Host("h1")), counts(l.Host("h2"))}
+	}
+	diff := func(host int) map[string]int { return minus(all[1][host], all[0][host]) }
+	return diff(0), diff(1)
+}
+
+// minus is what a has more than b.
+func minus(a, b map[string]int) map[string]int {
+	d := map[string]int{}
+	for s, n := range a {
+		if n != b[s] {
+			d[s] = n - b[s]
+		}
+	}
+	return d
+}
+
+// The overlay costs exactly the steps that docs/vxlan.md lists, beside those of a packet
+// of the host's own; and the NIC moves 50 bytes more.
+func TestEveryStepOfTheOverlayIsOnTheBill(t *testing.T) {
+	var a, b [][]byte
+	direct := func(frames [][]byte) ringside.LabConfig {
+		plain := func(name string, p vm.Program) ringside.LabHost {
+			return ringside.LabHost{Name: name, Config: ringside.Config{VMs: bare(p)}}
+		}
+		return overlay(plain("h1", spaced(&a, frames...)), plain("h2", spaced(&b, frame(1, 7))))
+	}
+	tunnel := func(frames [][]byte) ringside.LabConfig {
+		return overlay(
+			overlayHost(1, bare(spaced(&a, frames...)), nil, 2),
+			overlayHost(2, bare(spaced(&b, frame(1, 7))), nil, 1),
+		)
+	}
+	sendDirect, takeDirect := costOfAFrame(t, direct)
+	sendTunnel, takeTunnel := costOfAFrame(t, tunnel)
+	assert.Equal(t, map[string]int{
+		"vxlan_find_mac":      1,
+		"vxlan_xmit":          1,
+		"udp_tunnel_xmit_skb": 1,
+		"ip_output":           1,
+		"dev_queue_xmit":      1, // of the underlay's device
+	}, minus(sendTunnel, sendDirect))
+	assert.Equal(t, map[string]int{
+		"ip_rcv":                   1,
+		"vxlan_rcv":                1,
+		"vxlan_snoop":              1,
+		"gro_cells_receive":        1,
+		"consume_skb":              1, // the outer packet
+		"gro_cell_poll":            1,
+		"__netif_receive_skb_core": 1,
+	}, minus(takeTunnel, takeDirect))
+}
+
+// threeHosts are three overlay hosts, each by a cable to a fourth, which is a switch.
+func threeHosts(hosts ...ringside.LabHost) ringside.LabConfig {
+	s := ringside.LabHost{Name: "switch", Config: ringside.Config{NICs: make([]ringside.NIC, len(hosts))}}
+	c := ringside.LabConfig{Hosts: append(hosts, s)}
+	for i := range hosts {
+		c.Cables = append(c.Cables, ringside.Cable{
+			A: ringside.End{Host: hosts[i].Name}, B: ringside.End{Host: "switch", NIC: fmt.Sprint("eth", i)},
+		})
+	}
+	return c
+}
+
+// A broadcast goes to every other host once, and to none twice; the answer to where it
+// came from alone.
+func TestABroadcastIsReplicatedAtTheHead(t *testing.T) {
+	var a, b, c [][]byte
+	all := frame(0xff, 1)
+	l := newLab(t, threeHosts(
+		overlayHost(1, bare(spaced(&a, all)), nil, 2, 3),
+		overlayHost(2, bare(func(g *vm.Guest) error {
+			f, err := g.Receive()
+			if err != nil {
+				return err
+			}
+			b = append(b, bytes.Clone(f))
+			return once(&b, frame(1, 7))(g)
+		}), nil, 1, 3),
+		overlayHost(3, bare(collect(&c)), nil, 1, 2),
+	))
+	require.NoError(t, l.Run())
+	assert.Equal(t, [][]byte{all}, b)
+	assert.Equal(t, [][]byte{all}, c)
+	assert.Equal(t, [][]byte{frame(1, 7)}, a)
+	r := l.Report()
+	one := r.Hosts[0].Report
+	assert.EqualValues(t, 2, one.VTEPs[0].TxFrames)
+	assert.EqualValues(t, 1, one.Conservation.Cloned-sumFloods(one), "a clone for the second host")
+	assert.EqualValues(t, 1, r.Hosts[1].Report.VTEPs[0].TxFrames, "the answer is not flooded")
+	assert.EqualValues(t, 1, r.Hosts[2].Report.VTEPs[0].RxFrames)
+	assert.Equal(t, map[string]int{"vxlan_find_mac": 2, "vxlan_xmit_one": 1, "vxlan_xmit": 2}, only(counts(l.Host("h1")), "vxlan_find_mac", "vxlan_xmit_one", "vxlan_xmit"))
+}
+
+// sumFloods is the copies that the bridge of a host with one guest and a VTEP made of
+// its broadcasts: one goes up.
+func sumFloods(r *ringside.Report) uint64 { return r.Bridges[0].Ports[0].Tx }
+
+// only is some of the counts.
+func only(all map[string]int, names ...string) map[string]int {
+	m := map[string]int{}
+	for _, n := range names {
+		m[n] = all[n]
+	}
+	return m
+}
+
+func TestAnotherNetworkIsNotLetIn(t *testing.T) {
+	var a, b [][]byte
+	l := newLab(t, overlay(
+		overlayHost(1, bare(spaced(&a, frame(7, 1), frame(0xff, 1))), func(c *ringside.Config) { c.VTEPs[0].VNI = 43 }, 2),
+		overlayHost(2, bare(collect(&b)), nil, 1),
+	))
+	require.NoError(t, l.Run())
+	assert.Empty(t, b)
+	h := l.Report().Hosts[1].Report
+	assert.EqualValues(t, 2, h.Conservation.Dropped["VXLAN_VNI_NOT_FOUND"])
+	assert.EqualValues(t, 0, h.VTEPs[0].RxFrames)
+}
+
+// A station that is set by hand to be elsewhere cannot be played from another host, and
+// its frames go where it was set to be.
+func TestAStaticEntryDoesNotMove(t *testing.T) {
+	var a, b [][]byte
+	l := newLab(t, overlay(
+		overlayHost(1, bare(spaced(&a, frame(7, 1), frame(7, 2))), nil, 2),
+		overlayHost(2, bare(collect(&b)), func(c *ringside.Config) {
+			c.VTEPs[0].FDB = []vxlan.Entry{{MAC: vxlan.MAC{2, 0, 0, 0, 9, 1}, Kind: vxlan.Static, Remotes: []vxlan.Remote{{Addr: under(3)}}}}
+		}, 1),
+	))
+	require.NoError(t, l.Run())
+	assert.Equal(t, [][]byte{frame(7, 2)}, b)
+	assert.EqualValues(t, 1, l.Report().Hosts[1].Report.Conservation.Dropped["VXLAN_ENTRY_EXISTS"])
+	e, _ := l.Host("h2").VTEPs[0].Lookup(vxlan.MAC{2, 0, 0, 0, 9, 1})
+	assert.Equal(t, under(3), e.Remotes[0].Addr)
+}
+
+func TestWithoutARemoteNothingLeaves(t *testing.T) {
+	var a, b [][]byte
+	l := newLab(t, overlay(
+		overlayHost(1, bare(spaced(&a, frame(7, 1))), nil),
+		overlayHost(2, bare(collect(&b)), nil, 1),
+	))
+	require.NoError(t, l.Run())
+	assert.EqualValues(t, 1, l.Report().Hosts[0].Report.Conservation.Dropped["VXLAN_NO_REMOTE"])
+	assert.EqualValues(t, 1, l.Host("h1").VTEPs[0].Stats().L2Miss)
+}
+
+// A remote that is not there: the frames are taken, and the host's stack says that it
+// gave them up. One that no route leads to is a drop at the tunnel.
+func TestARemoteThatIsNotThere(t *testing.T) {
+	var a, b [][]byte
+	l := newLab(t, overlay(
+		overlayHost(1, bare(spaced(&a, frame(7, 1))), nil, 9),
+		overlayHost(2, bare(collect(&b)), func(c *ringside.Config) { c.VTEPs[0].Remotes = []netip.Addr{netip.MustParseAddr("203.0.113.1")} }),
+	))
+	require.NoError(t, l.RunUntil(10*sim.Second))
+	assert.Empty(t, b)
+	st := l.Host("h1").Kernel.HostStats()
+	var lost uint64
+	for _, d := range st.Drops {
+		lost += d.Count
+	}
+	assert.EqualValues(t, 1, lost, "%+v", st.Drops)
+
+	l = newLab(t, overlay(
+		overlayHost(1, bare(spaced(&a, frame(7, 1))), func(c *ringside.Config) { c.VTEPs[0].Remotes = []netip.Addr{netip.MustParseAddr("203.0.113.1")} }),
+		overlayHost(2, bare(collect(&b)), nil, 1),
+	))
+	require.NoError(t, l.Run())
+	assert.EqualValues(t, 1, l.Report().Hosts[0].Report.Conservation.Dropped["IP_OUTNOROUTES"])
 }
