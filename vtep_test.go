@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -310,4 +311,213 @@ func TestARemoteThatIsNotThere(t *testing.T) {
 	))
 	require.NoError(t, l.Run())
 	assert.EqualValues(t, 1, l.Report().Hosts[0].Report.Conservation.Dropped["IP_OUTNOROUTES"])
+}
+
+// udpSender sends datagrams of those sizes to an address, 10 ms apart.
+func udpSender(to string, sizes ...int) guest.Program {
+	return func(p *guest.Proc) error {
+		c, err := p.Dial("udp", to+":9")
+		if err != nil {
+			return err
+		}
+		for _, n := range sizes {
+			if _, err := c.Write(make([]byte, n)); err != nil {
+				p.RecordText("refused", err.Error())
+			}
+			p.Sleep(10 * time.Millisecond)
+		}
+		return c.Close()
+	}
+}
+
+// udpTaker records the sizes of what comes.
+func udpTaker(p *guest.Proc) error {
+	c, err := p.ListenPacket("udp", ":9")
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 1<<16)
+	for i := 0; ; i++ {
+		n, _, err := c.ReadFrom(buf)
+		if err != nil {
+			return err
+		}
+		p.Record(fmt.Sprint("took", i), int64(n), "B")
+	}
+}
+
+// took is the sizes that a guest's udpTaker has recorded.
+func took(r *ringside.Report) (sizes []int64) {
+	for _, x := range r.VMs[0].Results {
+		sizes = append(sizes, x.Value)
+	}
+	return sizes
+}
+
+// The black hole: guests with an MTU of 1500 over an underlay of 1500. What is short
+// arrives; what is long dies at the bridge, which tells nobody. Less in the guests, or
+// more below, and all of it arrives.
+func TestAnMTUOf1500OverATunnelIsABlackHole(t *testing.T) {
+	// 28 bytes of headers make packets of 1450, 1455 and 1500 bytes. The bridge lets up to
+	// four bytes more than the MTU pass, since there might be a tag.
+	sizes := []int{100, 1422, 1427, 1472}
+	for _, row := range []struct {
+		name         string
+		guest, below int
+		want         []int64
+		lost         uint64
+	}{
+		{"1500 over 1500", 1500, 1500, []int64{100, 1422}, 2},
+		{"1500 over 1550", 1500, 1550, []int64{100, 1422, 1427, 1472}, 0},
+		{"1450 over 1500: the guest cuts", 1450, 1500, []int64{100, 1422, 1427, 1472}, 0},
+	} {
+		below := func(c *ringside.Config) { c.NICs[0].MTU = row.below }
+		l := newLab(t, overlay(
+			overlayHost(1, stacked(1, row.guest, udpSender("192.0.2.2", sizes...)), below, 2),
+			overlayHost(2, stacked(2, row.guest, udpTaker), below, 1),
+		))
+		require.NoError(t, l.Run(), row.name)
+		r := l.Report()
+		assert.Equal(t, row.want, took(r.Hosts[1].Report), row.name)
+		assert.Equal(t, row.lost, r.Hosts[0].Report.Conservation.Dropped["PKT_TOO_BIG"], row.name)
+		for _, d := range r.Hosts[0].Report.Drops {
+			assert.Equal(t, "bridge", d.Stage, row.name)
+		}
+	}
+}
+
+// longFrame is an IPv4 packet of n bytes, which may be fragmented or not.
+func longFrame(n int, df bool) []byte {
+	f := make([]byte, 14+n)
+	copy(f, []byte{2, 0, 0, 0, 9, 7, 2, 0, 0, 0, 9, 1, 0x08, 0, 0x45, 0, byte(n >> 8), byte(n), 0, 1, 0, 0, 64, 17})
+	if df {
+		f[20] = 0x40
+	}
+	copy(f[26:], []byte{192, 0, 2, 1, 192, 0, 2, 2})
+	for i := range n - 20 {
+		f[34+i] = byte(i)
+	}
+	return f
+}
+
+// With an MTU of its own that is more than fits, a VTEP answers for what may not be cut,
+// and sends the rest in fragments, which come out as the frame that went in.
+func TestWhatDoesNotFitIsAnsweredOrCut(t *testing.T) {
+	var a, b [][]byte
+	wide := func(c *ringside.Config) { c.VTEPs[0].MTU = 9000 }
+	l := newLab(t, overlay(
+		overlayHost(1, bare(spaced(&a, frame(7, 1), longFrame(1451, true), longFrame(4000, false), longFrame(1450, true))), wide, 2),
+		overlayHost(2, bare(collect(&b)), wide, 1),
+	))
+	require.NoError(t, l.Run())
+	assert.Equal(t, [][]byte{frame(7, 1), longFrame(4000, false), longFrame(1450, true)}, b)
+	require.Len(t, a, 1)
+	want := vxlan.TooBig(nil, longFrame(1451, true), 1450)
+	assert.Equal(t, want, a[0])
+	one := l.Report().Hosts[0].Report
+	assert.Equal(t, map[string]uint64{"PKT_TOO_BIG": 1}, one.Conservation.Dropped)
+	assert.Equal(t, "tunnel", one.Drops[0].Stage)
+	assert.Equal(t, map[string]int{"skb_tunnel_check_pmtu": 1, "vxlan_xmit": 3}, only(counts(l.Host("h1")), "skb_tunnel_check_pmtu", "vxlan_xmit"))
+}
+
+// With DF set nothing is cut: it is dropped.
+func TestWithDFSetWhatDoesNotFitIsDropped(t *testing.T) {
+	var a, b [][]byte
+	wide := func(c *ringside.Config) { c.VTEPs[0].MTU, c.VTEPs[0].DF = 9000, vxlan.DFSet }
+	l := newLab(t, overlay(
+		overlayHost(1, bare(spaced(&a, frame(7, 1), longFrame(4000, false))), wide, 2),
+		overlayHost(2, bare(collect(&b)), wide, 1),
+	))
+	require.NoError(t, l.Run())
+	assert.Equal(t, [][]byte{frame(7, 1)}, b)
+	assert.EqualValues(t, 1, l.Report().Hosts[0].Report.Conservation.Dropped["PKT_TOO_BIG"])
+}
+
+// over6 makes the underlay of a host number i IPv6.
+func over6(i int, edit func(*ringside.VTEP)) func(*ringside.Config) {
+	at := func(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8::%d", i)) }
+	return func(c *ringside.Config) {
+		c.NICs[0].Host.Addresses = []netip.Prefix{netip.PrefixFrom(at(i), 64)}
+		c.VTEPs[0].Local, c.VTEPs[0].Remotes = at(i), []netip.Addr{at(3 - i)}
+		if edit != nil {
+			edit(&c.VTEPs[0])
+		}
+	}
+}
+
+func TestTheUnderlayCanBeIPv6(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		edit [2]func(*ringside.VTEP)
+		want bool
+	}{
+		{"with checksums", [2]func(*ringside.VTEP){}, true},
+		{"without, and they are asked for", [2]func(*ringside.VTEP){func(v *ringside.VTEP) { v.ZeroChecksumTx = true }}, false},
+		{"without, and they are not", [2]func(*ringside.VTEP){func(v *ringside.VTEP) { v.ZeroChecksumTx = true }, func(v *ringside.VTEP) { v.ZeroChecksumRx = true }}, true},
+	} {
+		var a, b [][]byte
+		l := newLab(t, overlay(
+			overlayHost(1, bare(spaced(&a, frame(7, 1), longFrame(1430, false))), over6(1, row.edit[0])),
+			overlayHost(2, bare(collect(&b)), over6(2, row.edit[1])),
+		))
+		require.NoError(t, l.Run(), row.name)
+		r := l.Report()
+		assert.Equal(t, 1430, r.Hosts[0].Report.VTEPs[0].MTU, row.name)
+		if row.want {
+			assert.Equal(t, [][]byte{frame(7, 1), longFrame(1430, false)}, b, row.name)
+			continue
+		}
+		assert.Empty(t, b, row.name)
+	}
+}
+
+// Over IPv6 nothing is cut for a tunnel.
+func TestOverIPv6WhatDoesNotFitIsDropped(t *testing.T) {
+	var a, b [][]byte
+	wide := func(v *ringside.VTEP) { v.MTU = 9000 }
+	l := newLab(t, overlay(
+		overlayHost(1, bare(spaced(&a, longFrame(1431, false), frame(7, 1))), over6(1, wide)),
+		overlayHost(2, bare(collect(&b)), over6(2, wide)),
+	))
+	require.NoError(t, l.Run())
+	assert.Equal(t, [][]byte{frame(7, 1)}, b)
+	assert.EqualValues(t, 1, l.Report().Hosts[0].Report.Conservation.Dropped["PKT_TOO_BIG"])
+}
+
+// The underlay may be a bridge's own interface, with the NIC a port of that bridge.
+func TestTheUnderlayCanBeABridge(t *testing.T) {
+	var a, b [][]byte
+	bridged := func(i int) func(*ringside.Config) {
+		return func(c *ringside.Config) {
+			c.Bridges = []ringside.Bridge{{}, {Host: c.NICs[0].Host}}
+			c.NICs[0] = ringside.NIC{Bridge: "br1"}
+		}
+	}
+	l := newLab(t, overlay(
+		overlayHost(1, bare(spaced(&a, frame(7, 1))), bridged(1), 2),
+		overlayHost(2, bare(collect(&b)), bridged(2), 1),
+	))
+	require.NoError(t, l.Run())
+	assert.Equal(t, [][]byte{frame(7, 1)}, b)
+}
+
+// The host itself speaks on the overlay: its stack's packet goes by its bridge into the
+// tunnel, and so by the same stack once more, one call inside the other.
+func TestTheHostSpeaksThroughItsOwnTunnel(t *testing.T) {
+	var a [][]byte
+	ask := func(g *vm.Guest) error {
+		f := make([]byte, 60)
+		copy(f, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 9, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 9, 1, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 192, 0, 2, 2})
+		return spaced(&a, f)(g)
+	}
+	l := newLab(t, overlay(
+		overlayHost(1, bare(ask), nil, 2),
+		overlayHost(2, nil, func(c *ringside.Config) {
+			c.Host.Addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24")}
+		}, 1),
+	))
+	require.NoError(t, l.Run())
+	require.Len(t, a, 1, "the other host's answer")
+	assert.Equal(t, []byte{0, 2}, a[0][20:22])
+	assert.Equal(t, []byte{192, 0, 2, 2}, a[0][28:32])
 }

@@ -50,6 +50,7 @@ type hostStack struct {
 	depth int  // datagrams of tunnels that are on their way, one in another
 	socks []*hostSocket
 	parts [][]byte
+	zero6 []uint16 // UDP ports that take packets without a checksum over IPv6
 }
 
 // A hostPort is an interface of the host's stack.
@@ -97,7 +98,9 @@ func (p *hostPort) input(c *CPU, s *skb) {
 func (h *hostStack) deliver(c *CPU, p *hostPort, s *skb) {
 	before := h.enter(c)
 	h.parts = s.parts(h.parts[:0])
-	p.net.Deliver(&netstack.Packet{Parts: h.parts, Len: int(s.length), Meta: s.meta()})
+	m := s.meta()
+	m.Valid = m.Valid || h.unsummed(s)
+	p.net.Deliver(&netstack.Packet{Parts: h.parts, Len: int(s.length), Meta: m})
 	h.net.Poll()
 	h.cpu = before
 	for _, sock := range h.socks {

@@ -1,9 +1,11 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 
 	"ringside/bridge"
 	"ringside/cost"
@@ -88,8 +90,20 @@ func (k *Kernel) vxlanPort(v *vxlan.VTEP) (*vxlanPort, error) {
 	if err := k.host.listenUDP(at, p.receive); err != nil {
 		return nil, err
 	}
+	if v.IPv6() && v.Config().ZeroChecksumRx {
+		k.host.zero6 = append(k.host.zero6, at.Port())
+	}
 	k.tunnels = append(k.tunnels, p)
 	return p, nil
+}
+
+// unsummed says that s is a UDP packet over IPv6 without a checksum, to a port that
+// takes them (udp_set_no_check6_rx) [RFC 6935].
+func (h *hostStack) unsummed(s *skb) bool {
+	const ports = ethHeader + 40
+	b := s.data
+	return len(h.zero6) > 0 && len(b) >= ports+8 && b[12] == 0x86 && b[13] == 0xdd && b[ethHeader+6] == 17 &&
+		b[ports+6] == 0 && b[ports+7] == 0 && slices.Contains(h.zero6, binary.BigEndian.Uint16(b[ports+2:]))
 }
 
 // VTEPs is those that were added, in their order.
