@@ -298,7 +298,7 @@ func TestARemoteThatIsNotThere(t *testing.T) {
 	))
 	require.NoError(t, l.RunUntil(10*sim.Second))
 	assert.Empty(t, b)
-	st := l.Host("h1").Kernel.HostStats()
+	st, _ := l.Host("h1").Kernel.HostStats()
 	var lost uint64
 	for _, d := range st.Drops {
 		lost += d.Count
