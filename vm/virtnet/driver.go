@@ -179,6 +179,7 @@ func (d *Driver) probe() error {
 	}
 	d.work = &work{}
 	if err := d.dev.Activate(d.mem, d.features, layouts); err != nil {
+		d.pairs = nil
 		return fmt.Errorf("virtnet: %w", err)
 	}
 	for i := range d.pairs {

@@ -14,7 +14,7 @@ import (
 func (d *Driver) Transmit(pk *netstack.Packet) bool {
 	if !d.probed {
 		if err := d.probe(); err != nil {
-			d.fail(err)
+			d.cpu.Fail(err)
 		}
 	}
 	if len(d.pairs) == 0 {
