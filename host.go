@@ -59,7 +59,7 @@ type Config struct {
 	// addresses: at bridges, by their names, and at NICs on no bridge.
 	Forward bool // IPv4 and IPv6 packets go from one to another
 	Routes  []netstack.Route
-	NAT     []kernel.Masquerade
+	NAT     []Masquerade
 
 	RAM  int        // bytes of host memory; 0 means enough for the rings and some queues
 	Sink trace.Sink // watches the run; nil means nobody does
@@ -80,6 +80,10 @@ const DefaultITR = 50 * sim.Microsecond
 
 // HostStack is the host's own network stack on the bridge's local port.
 type HostStack = kernel.HostStack
+
+// A Masquerade gives packets from a network that leave by an interface the address
+// of that interface.
+type Masquerade = kernel.Masquerade
 
 // Offloads are what a NIC and its driver do beside moving frames.
 type Offloads = kernel.Offloads

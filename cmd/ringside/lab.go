@@ -26,6 +26,7 @@ func (o *options) readLab() error {
 	o.lab = lab
 	c, r := &o.cfg, &o.replay
 	c.Bridges, c.NICs, c.Patches, c.VMs = lab.Config.Bridges, lab.Config.NICs, lab.Config.Patches, lab.Config.VMs
+	c.Forward, c.Routes, c.NAT, c.VTEPs = lab.Config.Forward, lab.Config.Routes, lab.Config.NAT, lab.Config.VTEPs
 	if c.CPUs == 0 {
 		c.CPUs = lab.Config.CPUs
 	}

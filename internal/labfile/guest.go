@@ -179,3 +179,23 @@ func (l *lab) interfaces(f field, g *guestAt) {
 		))
 	}
 }
+
+// masquerade reads the networks whose packets leave under the host's address.
+func (l *lab) masquerade(f field) {
+	for _, f := range l.List(f) {
+		var m ringside.Masquerade
+		l.Mapping(f, "a network and where it leaves, as {from: 10.1.0.0/16, out: br0}", []known{
+			{Name: "from", Read: func(f field) {
+				if p, ok := l.Prefix(f); ok {
+					m.From = p.Masked()
+				}
+			}},
+			{Name: "out", Read: func(f field) { m.Out, _ = l.Ifname(f) }},
+		})
+		if !m.From.IsValid() || m.Out == "" {
+			l.Need(f, "to masquerade needs from and out, as {from: 10.1.0.0/16, out: br0}")
+			continue
+		}
+		l.cfg.NAT = append(l.cfg.NAT, m)
+	}
+}
