@@ -35,12 +35,34 @@ var (
 func (e *endpoint) deliver(proto tcpip.NetworkProtocolNumber, view *buffer.View, m *offload.Meta, dst []byte) {
 	b := view.AsSlice()
 	e.valid = e.i.cfg.RxChecksum && (m.Valid || m.NeedsCsum) && !badHeader(proto, b)
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(view)})
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: apart(proto, view)})
 	pkt.PktType = packetType(dst)
 	e.i.s.passing = *m
 	e.dispatcher.DeliverNetworkPacket(proto, pkt)
 	e.i.s.passing = offload.Meta{}
 	pkt.DecRef()
+}
+
+// apart is a packet with its IP header in a view of its own. gVisor shares the first
+// view and then reads it again, for which it makes a copy of all that the view is a
+// part of: of 64 KiB, if that is how long the packet is.
+func apart(proto tcpip.NetworkProtocolNumber, view *buffer.View) buffer.Buffer {
+	b, n := view.AsSlice(), 0
+	switch {
+	case proto == header.IPv4ProtocolNumber && len(b) >= header.IPv4MinimumSize:
+		n = int(header.IPv4(b).HeaderLength())
+	case proto == header.IPv6ProtocolNumber:
+		n = header.IPv6MinimumSize
+	}
+	if n == 0 || n >= len(b) {
+		return buffer.MakeWithView(view)
+	}
+	out := buffer.MakeWithView(buffer.NewViewWithData(b[:n]))
+	view.TrimFront(n)
+	if err := out.Append(view); err != nil {
+		panic(err) // of a packet that is longer than any
+	}
+	return out
 }
 
 // badHeader says that an IPv4 header has the wrong sum. Whoever verified a packet

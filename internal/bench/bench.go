@@ -220,7 +220,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 // measure runs one case and the yardstick in turns.
+//
+// TCP is measured on one processor: a stack's goroutine takes turns with the event
+// loop, and where there are two processors each turn wakes the other one.
 func measure(ctx context.Context, c Case, o Options) (Result, error) {
+	if c.tcp {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	}
 	m, err := c.setUp()
 	if err != nil {
 		return Result{}, err

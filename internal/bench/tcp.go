@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"ringside"
+	"ringside/kernel"
 	"ringside/sim"
 	"ringside/virtio"
 	"ringside/vm/guest"
@@ -18,24 +19,28 @@ import (
 // plain is the features of virtio-net that take work from the stack.
 const plain = virtio.FCSUM | virtio.FGuestCSUM | virtio.FGuestTSO4 | virtio.FGuestTSO6 | virtio.FHostTSO4 | virtio.FHostTSO6
 
+// tcpITR is the gap between interrupts: 82 frames of 1,538 bytes, a little more than
+// the batches of 64 of the bare stacks.
+const tcpITR = 100 * sim.Microsecond
+
 // tcpCases are those measured in turns with tcp/bare.
 func tcpCases() []Case {
 	return []Case{
 		{Name: "tcp/bare", Does: "two bare stacks joined by a queue, MTU 1500", tcp: true, setUp: bareMachine},
 		{Name: "tcp/1500", Does: "a peer at the wire to a guest, MTU 1500, no offloads", tcp: true, setUp: func() (*machine, error) {
 			c, s := fromPeer()
-			c.Hosts[0].VMs[0].Virtio.Off = plain
+			c.Hosts[0].VMs[0].Virtio.Off, c.Hosts[0].ITR = plain, tcpITR
 			return s.machine(c, fromWire)
 		}},
 		{Name: "tcp/offloads", Does: "a peer at the wire to a guest, frames of 1514 bytes; TSO, GRO and checksums", tcp: true, setUp: func() (*machine, error) {
 			c, s := fromPeer()
-			c.Peers[0].TSO = true
+			c.Peers[0].TSO, c.Hosts[0].Offloads, c.Hosts[0].ITR = true, kernel.AllOffloads(), tcpITR
 			return s.machine(c, fromWire)
 		}},
-		{Name: "tcp/bare-gso", Does: "guest to guest on one host, frames of 64 KiB", tcp: true, setUp: func() (*machine, error) {
+		{Name: "tcp/bare-gso", Does: "guest to guest on one host and one CPU, frames of 64 KiB", tcp: true, setUp: func() (*machine, error) {
 			c, s := fromPeer()
 			c.Hosts[0].VMs = append(c.Hosts[0].VMs, ringside.VM{Addresses: c.Peers[0].Addresses, Processes: c.Peers[0].Processes})
-			c.Peers = nil
+			c.Peers, c.Hosts[0].CPUs = nil, 2
 			return s.machine(c, toTap)
 		}},
 	}
