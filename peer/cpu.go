@@ -58,7 +58,7 @@ func (c *cpu) Fire(now sim.Time) {
 	c.busy = true
 	c.interrupts()
 	for c.p.Run() {
-		if c.engine.Next() <= c.now || c.engine.Err() != nil {
+		if c.engine.Next() <= c.now || c.engine.Err() != nil || c.now > now+longest {
 			c.busy = false
 			c.engine.Arm(c.timer, c.now)
 			return
@@ -68,6 +68,10 @@ func (c *cpu) Fire(now sim.Time) {
 	c.busy = false
 	c.engine.Arm(c.timer, min(c.wake, c.p.port.due()))
 }
+
+// longest is how long the CPU works before the event loop may look at the time: a
+// program need not ever wait.
+const longest = sim.Millisecond
 
 // interrupts raises what is due: the kernel's timer, and the port's interrupt.
 func (c *cpu) interrupts() {

@@ -198,7 +198,7 @@ func (m *Machine) Fire(now sim.Time) {
 	m.busy = true
 	m.interrupts()
 	for m.Kernel.Run() {
-		if m.lab.Engine.Next() <= m.Now() || m.lab.Engine.Err() != nil {
+		if m.lab.Engine.Next() <= m.Now() || m.lab.Engine.Err() != nil || m.Now() > now+longest {
 			m.busy = false
 			m.lab.Engine.Arm(m.timer, m.Now())
 			return
@@ -212,6 +212,9 @@ func (m *Machine) Fire(now sim.Time) {
 	}
 	m.lab.Engine.Arm(m.timer, at)
 }
+
+// longest is how long a machine works before the event loop may look at the time.
+const longest = sim.Millisecond
 
 // interrupts raises what is due.
 func (m *Machine) interrupts() {
