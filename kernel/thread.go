@@ -40,6 +40,7 @@ func (c *CPU) endSlice(t *task) {
 	if now < c.sliceEnd {
 		return
 	}
+	c.tick = true // the event loop may look at the time: a guest need not ever wait
 	if len(c.runq) == 0 || c.runq[0].at > now {
 		c.sliceEnd = now + slice
 		return

@@ -106,6 +106,26 @@ func TestVCPUsShareACPU(t *testing.T) {
 	assert.EqualValues(t, 1, counts(alone, cost.KvmEntry))
 }
 
+// A guest that never waits lets the event loop see that the time is over.
+func TestAGuestThatNeverWaits(t *testing.T) {
+	r := kerneltest.New(t, kerneltest.Config{})
+	g := &endless{}
+	var err error
+	g.VCPU, err = r.AddVCPU(kernel.VCPUConfig{Name: "vm"})
+	require.NoError(t, err)
+	require.NoError(t, g.Start(g))
+	require.NoError(t, r.Engine.RunUntil(20*sim.Millisecond))
+	assert.InDelta(t, int64(20*sim.Millisecond), int64(g.Now()), float64(3*sim.Millisecond))
+}
+
+// An endless guest works and works.
+type endless struct{ workload }
+
+func (g *endless) Run() bool {
+	g.Work(sim.Microsecond)
+	return true
+}
+
 // A vCPU and a process share a CPU, too.
 func TestVCPUAndTaskShareACPU(t *testing.T) {
 	r := kerneltest.New(t, kerneltest.Config{})
