@@ -277,13 +277,13 @@ func doSleep(k *Kernel, p *Proc) progress {
 	return waits
 }
 
-// doWork is no system call: the program works, at most until the next timer.
+// doWork is no system call: the program works, for a slice or until the next timer.
 func doWork(k *Kernel, p *Proc) progress {
 	c := &p.call
 	if !c.begun {
 		k.cpu.Charge(cost.GuestRun, 1)
 	}
-	turn := min(c.work, max(k.timers.next()-k.cpu.Now(), sim.Microsecond))
+	turn := min(c.work, slice, max(k.timers.next()-k.cpu.Now(), sim.Microsecond))
 	if k.runq.head != nil {
 		turn = min(turn, max(k.sliceEnd-k.cpu.Now(), sim.Microsecond))
 	}
