@@ -116,6 +116,7 @@ func (g *gro) join(c *CPU, w *waiting, s *skb, header int) {
 	c.acct.Once(cost.SkbGroReceive)
 	if c.watched {
 		c.note(cost.SkbGroReceive, s, 1, 0, fmt.Sprintf("joins frame %d", w.s.id))
+		g.k.show(c, s, sight{point: trace.Driver, verdict: trace.Merge, port: g.dev.index, vm: -1})
 	}
 	g.k.flow.Merged++
 	g.k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.Merged, Who: uint32(g.dev.index), A: s.id, B: s.fate()})

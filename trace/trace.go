@@ -41,10 +41,11 @@ const (
 	Deliver                // arrived: in a guest, in the host, or out on the wire
 	Flood                  // goes on in several copies
 	Drop                   // died; the reason says why
+	Merge                  // joined another frame, and goes on as part of it
 	NumVerdicts
 )
 
-var verdictNames = [NumVerdicts]string{"pass", "deliver", "flood", "drop"}
+var verdictNames = [NumVerdicts]string{"pass", "deliver", "flood", "drop", "merge"}
 
 // String is the verdict's name in captures and journeys.
 func (v Verdict) String() string {

@@ -70,7 +70,7 @@ func (w *Watcher) Journey(book *cost.Book) *Journey {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.seq, b.seq))
 	})
 	for _, m := range w.marks {
-		if m.Verdict == trace.Deliver || m.Verdict == trace.Drop {
+		if m.Verdict == trace.Deliver || m.Verdict == trace.Drop || m.Verdict == trace.Merge {
 			j.Ends = append(j.Ends, End{m.At, m.Verdict, m.Point, m.Stage, m.Reason, m.VM, m.seq})
 		}
 	}

@@ -238,6 +238,9 @@ func (e End) String() string {
 		}
 		return s
 	}
+	if e.Verdict == trace.Merge {
+		return "merged: it goes on as part of another frame of its flow"
+	}
 	switch e.Point {
 	case trace.VM:
 		return fmt.Sprintf("delivered to vm%d", e.VM)

@@ -231,7 +231,7 @@ func (w *Watcher) task(e event) {
 // Frame takes a sight of any frame.
 func (w *Watcher) Frame(f *trace.Frame) {
 	w.seq++
-	switch pass := f.Verdict != trace.Drop; {
+	switch pass := f.Verdict != trace.Drop && f.Verdict != trace.Merge; {
 	case !pass:
 	case f.Point == trace.Driver && f.Tx:
 		w.ports[f.Port] = "eth0"
@@ -284,6 +284,7 @@ func (w *Watcher) sight(f *trace.Frame) {
 	m.Data, m.Frags = nil, nil
 	w.marks = append(w.marks, m)
 	switch {
+	case f.Verdict == trace.Merge:
 	case f.Verdict == trace.Drop:
 		w.place(f.Reason.String(), cost.KfreeSkb)
 	case f.Point == trace.Driver && !f.Tx, f.Point == trace.Tap && f.Tx:
