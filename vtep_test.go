@@ -2,8 +2,13 @@ package ringside_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringside"
+	"ringside/bridge"
 	"ringside/cost"
 	"ringside/sim"
 	"ringside/vm"
@@ -520,4 +526,138 @@ func TestTheHostSpeaksThroughItsOwnTunnel(t *testing.T) {
 	require.Len(t, a, 1, "the other host's answer")
 	assert.Equal(t, []byte{0, 2}, a[0][20:22])
 	assert.Equal(t, []byte{192, 0, 2, 2}, a[0][28:32])
+}
+
+// pcapOf writes frames as a capture.
+func pcapOf(t *testing.T, frames [][]byte) string {
+	b := binary.LittleEndian.AppendUint32(nil, 0xa1b2c3d4)
+	b = binary.LittleEndian.AppendUint32(b, 4<<16|2)
+	b = append(b, make([]byte, 8)...)
+	b = binary.LittleEndian.AppendUint32(b, 1<<16)
+	b = binary.LittleEndian.AppendUint32(b, 1) // Ethernet
+	for i, f := range frames {
+		b = binary.LittleEndian.AppendUint32(b, 0)
+		b = binary.LittleEndian.AppendUint32(b, uint32(i))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(f)))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(f)))
+		b = append(b, f...)
+	}
+	name := filepath.Join(t.TempDir(), "underlay.pcap")
+	require.NoError(t, os.WriteFile(name, b, 0o600))
+	return name
+}
+
+// tshark reads what was on the underlay's wire with every check it has, and has nothing
+// to say: no malformed packet, no wrong checksum, nothing noted. The wire carries ARP of
+// both layers, TCP, datagrams in fragments, and an ICMP error inside the tunnel.
+func TestWiresharkReadsTheTunnelWithoutAWarning(t *testing.T) {
+	tshark, err := exec.LookPath("tshark")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, ipv6 := range []bool{false, true} {
+		t.Run(map[bool]string{false: "IPv4", true: "IPv6"}[ipv6], func(t *testing.T) {
+			var wire [][]byte
+			edit := func(i int) func(*ringside.Config) {
+				return func(c *ringside.Config) {
+					if ipv6 {
+						over6(i, nil)(c)
+					}
+					c.VTEPs[0].MTU = 9000
+					if i == 1 {
+						c.NICs[0].MirrorIn, c.NICs[0].MirrorOut = "spy", "spy"
+					}
+				}
+			}
+			spy := ringside.VM{Program: collect(&wire), Bridge: ringside.NoBridge, Port: bridge.PortConfig{Name: "spy"}}
+			client := func(p *guest.Proc) error {
+				if err := udpSender("192.0.2.2", 10, 1400, 1000)(p); err != nil {
+					return err
+				}
+				return bulkClient("192.0.2.2", 100_000)(p)
+			}
+			server := func(p *guest.Proc) error {
+				p.Go("udp", udpTaker)
+				return bulkServer(p)
+			}
+			l := newLab(t, overlay(
+				overlayHost(1, append(stacked(1, 1420, client), spy), edit(1), 2),
+				overlayHost(2, stacked(2, 1420, server), edit(2), 1),
+			))
+			require.NoError(t, l.Run())
+			out, err := exec.Command(tshark, "-r", pcapOf(t, wire), "-T", "fields", "-E", "separator=|", "-E", "occurrence=a",
+				"-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
+				"-e", "vxlan.vni", "-e", "vxlan.flags", "-e", "_ws.expert.severity", "-e", "_ws.expert.message", "-e", "frame.protocols").Output()
+			require.NoError(t, err)
+			kinds := map[string]int{}
+			for i, line := range strings.Split(strings.TrimRight(string(out), "\n"), "\n") {
+				f := strings.Split(line, "|")
+				require.Len(t, f, 5, line)
+				kinds[f[4]]++
+				if strings.Contains(f[4], "vxlan") {
+					assert.Equal(t, "42", f[0])
+					assert.Equal(t, "0x0800", f[1])
+				}
+				messages := strings.Split(f[3], ",")
+				for n, s := range strings.Split(f[2], ",") {
+					const chat = "2097152" // as that a connection begins; that it ends is of more weight
+					if !strings.HasSuffix(messages[n], "the connection closing") {
+						assert.Contains(t, []string{"", chat}, s, "packet %d: %s", i+1, line)
+					}
+				}
+				assert.NotContains(t, f[4], "malformed")
+			}
+			t.Log(kinds)
+			var tcp int
+			for k, n := range kinds {
+				if strings.HasSuffix(k, "vxlan:eth:ethertype:ip:tcp") || strings.Contains(k, ":ip:tcp:data") {
+					tcp += n
+				}
+			}
+			assert.Greater(t, tcp, 70)
+		})
+	}
+}
+
+// The outer header on the wire is what was asked for, and by default Linux's.
+func TestTheOuterHeaderIsWhatWasAskedFor(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		edit func(*ringside.VTEP)
+		want string
+	}{
+		{"by default", func(*ringside.VTEP) {}, "tos 0x0 ttl 64 df false to 4789 sum true"},
+		{"all", func(v *ringside.VTEP) {
+			v.TTL, v.TOS, v.DF, v.NoUDPChecksum, v.Port = 9, 0xb8, vxlan.DFSet, true, 8472
+		}, "tos 0xb8 ttl 9 df true to 8472 sum false"},
+		{"as within", func(v *ringside.VTEP) { v.TTLInherit, v.TOSInherit, v.DF = true, true, vxlan.DFInherit }, "tos 0x0 ttl 64 df true to 4789 sum true"},
+	} {
+		var a, b, wire [][]byte
+		edit := func(i int) func(*ringside.Config) {
+			return func(c *ringside.Config) {
+				row.edit(&c.VTEPs[0])
+				if i == 1 {
+					c.NICs[0].MirrorOut = "spy"
+				}
+			}
+		}
+		spy := ringside.VM{Program: collect(&wire), Bridge: ringside.NoBridge, Port: bridge.PortConfig{Name: "spy"}}
+		l := newLab(t, overlay(
+			overlayHost(1, append(bare(spaced(&a, longFrame(100, true), longFrame(100, true))), spy), edit(1), 2),
+			overlayHost(2, bare(collect(&b)), edit(2), 1),
+		))
+		require.NoError(t, l.Run(), row.name)
+		assert.Len(t, b, 2, row.name)
+		var sources []uint16
+		for _, f := range wire {
+			if f[12] == 8 && f[13] == 0 {
+				got := fmt.Sprintf("tos %#x ttl %d df %v to %d sum %v", f[15], f[22], f[20]&0x40 != 0, binary.BigEndian.Uint16(f[36:]), f[40] != 0 || f[41] != 0)
+				assert.Equal(t, row.want, got, row.name)
+				sources = append(sources, binary.BigEndian.Uint16(f[34:]))
+			}
+		}
+		require.Len(t, sources, 2, row.name)
+		assert.Equal(t, sources[0], sources[1], "one flow")
+		assert.True(t, sources[0] >= 32768 && sources[0] < 61000)
+	}
 }

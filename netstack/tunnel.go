@@ -32,7 +32,7 @@ const maxTunnelRoutes = 4096
 const unsummed = 1
 
 // SendUDP sends a datagram from a port that need not be open, as tunnels do:
-// route, neighbour, header. From may have the zero address, for that of the
+// route, neighbour, header. TTL 0 is the stack's default. From may have the zero address, for that of the
 // interface. While the neighbour is asked for, the datagram waits. With df one
 // that does not fit returns EMSGSIZE; without, it leaves in fragments. Without
 // sum the checksum is 0, over IPv6 too, as tunnels may have it [RFC 6935].
@@ -74,6 +74,9 @@ func (s *Stack) SendUDP(from, to netip.AddrPort, tos, ttl uint8, df, sum bool, p
 		pkt.Mark = unsummed
 	case size > int(r.MTU()): // fragments are not summed on their way out
 		sumUDP(h, r, pkt)
+	}
+	if ttl == 0 {
+		ttl = r.DefaultTTL()
 	}
 	err := r.WritePacket(stack.NetworkHeaderParams{Protocol: udp.ProtocolNumber, TTL: ttl, TOS: tos, DF: df}, pkt)
 	return errnoOf(err)
