@@ -3,6 +3,7 @@ package ringside_test
 import (
 	"bufio"
 	"encoding/binary"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -315,6 +316,34 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 	_, err = ringside.New(cfg)
 	require.Error(t, err)
 	left("a machine that could not be made")
+
+	both := func() ringside.LabConfig {
+		return ringside.LabConfig{
+			Hosts: []ringside.LabHost{{Config: ringside.Config{VMs: []ringside.VM{
+				{Addresses: []netip.Prefix{addr(2)}, Processes: process("serve", bulkServer)},
+				{Addresses: []netip.Prefix{addr(3)}, Processes: process("serve", bulkServer)},
+			}}}},
+			Peers: []ringside.Peer{{Addresses: []netip.Prefix{addr(1)}, Processes: append(
+				process("send", bulkClient("192.0.2.2", 1<<20)), process("send too", bulkClient("192.0.2.3", 1<<30))...)}},
+		}
+	}
+	for _, end := range []sim.Time{0, sim.Microsecond, 3 * sim.Millisecond} {
+		l, err := ringside.NewLab(both())
+		require.NoError(t, err)
+		require.NoError(t, l.RunUntil(end))
+		l.Close()
+		l.Close()
+		left("a lab with connections, closed in the middle")
+	}
+	wrong := both()
+	wrong.Cables = []ringside.Cable{{A: ringside.End{NIC: "eth7"}}}
+	_, err = ringside.NewLab(wrong)
+	require.Error(t, err)
+	wrong = both()
+	wrong.Hosts[0].VMs[1].Addresses = append(wrong.Hosts[0].VMs[1].Addresses, netip.Prefix{})
+	_, err = ringside.NewLab(wrong)
+	require.Error(t, err)
+	left("labs that could not be made")
 
 	bad := func(g *vm.Guest) error {
 		_, err := g.Receive()

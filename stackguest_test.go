@@ -6,12 +6,16 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"ringside"
+	"ringside/cost"
+	"ringside/sim"
+	"ringside/virtio"
 	"ringside/vm/guest"
 )
 
@@ -99,4 +103,119 @@ func TestBulkIsTheSameAtBothEnds(t *testing.T) {
 			t.Logf("%.2f Gbit/s, %d frames", float64(got[0].Value)*8/float64(got[1].Value), r.Hosts[0].Report.VMs[0].Frames)
 		})
 	}
+}
+
+// endless is a client that sends to an address without end, and a server that counts
+// what came.
+func endless(to string) (client, server guest.Program, got *int64) {
+	got = new(int64)
+	client = func(p *guest.Proc) error {
+		c, err := p.Dial("tcp", to+":5001")
+		if err != nil {
+			return err
+		}
+		buf := make([]byte, 1448*40) // whole segments
+		for {
+			if _, err := c.Write(buf); err != nil {
+				return err
+			}
+		}
+	}
+	server = func(p *guest.Proc) error {
+		l, err := p.Listen("tcp", ":5001")
+		if err != nil {
+			return err
+		}
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := c.Read(buf)
+			if err != nil {
+				return err
+			}
+			*got += int64(n)
+		}
+	}
+	return client, server, got
+}
+
+// A steady is what went on between two moments of a run.
+type steady struct {
+	span    sim.Time
+	payload int64
+	frames  uint64   // to the server's guest
+	cycles  []uint64 // of each CPU of the first host
+}
+
+// over runs a lab from one moment to another.
+func over(t *testing.T, l *ringside.Lab, got *int64, from, to sim.Time) (s steady) {
+	t.Helper()
+	require.NoError(t, l.RunUntil(from))
+	a, n := l.Report().Hosts[0].Report, *got
+	require.NoError(t, l.RunUntil(to))
+	b := l.Report().Hosts[0].Report
+	s = steady{span: to - from, payload: *got - n, frames: b.VMs[0].Frames - a.VMs[0].Frames}
+	for i := range b.CPUs {
+		s.cycles = append(s.cycles, b.CPUs[i].Cycles-a.CPUs[i].Cycles)
+	}
+	return s
+}
+
+// Bulk TCP over a link that is the bottleneck carries what the link can:
+//
+//	rate = link * payload / bytes on the wire = 10 Gbit/s * 1448 / 1538
+//
+// with 1448 of the MTU's 1500 left by IP, TCP and its timestamps, and 38 more for
+// Ethernet's header, FCS, preamble and gap.
+func TestTCPOverALinkIsAsFastAsArithmeticSays(t *testing.T) {
+	for _, bps := range []uint64{1e9, 10e9} {
+		client, server, got := endless("192.0.2.2")
+		l := newLab(t, ringside.LabConfig{
+			Hosts: []ringside.LabHost{{Config: ringside.Config{LinkBPS: bps, VMs: []ringside.VM{{Addresses: []netip.Prefix{addr(2)}, Processes: process("serve", server)}}}}},
+			Peers: []ringside.Peer{{Addresses: []netip.Prefix{addr(1)}, Processes: process("send", client)}},
+		})
+		s := over(t, l, got, 20*sim.Millisecond, 60*sim.Millisecond)
+		rate := float64(s.payload) * 8 / (float64(s.span) / float64(sim.Second))
+		model := float64(bps) * 1448 / 1538
+		t.Logf("%d bit/s: %.4g bit/s of payload; the model says %.4g", bps, rate, model)
+		assert.InEpsilon(t, model, rate, 0.005)
+	}
+}
+
+// Bulk TCP between two guests has no link; the busiest CPU is the bottleneck:
+//
+//	rate = payload of a frame / (cycles of a frame on that CPU / its clock)
+//
+// which is what it carries when that CPU never rests. A frame's cycles are those of the
+// bill, and half the clock is half the rate.
+func TestTCPBetweenGuestsIsAsFastAsArithmeticSays(t *testing.T) {
+	rates := map[uint64]float64{}
+	for _, hz := range []uint64{0, 2} {
+		book, err := cost.Open("linux-xeon")
+		require.NoError(t, err)
+		if hz > 0 {
+			slow := *book
+			slow.Hz /= hz
+			book = &slow
+		}
+		client, server, got := endless("192.0.2.2")
+		off := ringside.VirtioConfig{Off: virtio.FCSUM | virtio.FHostTSO4 | virtio.FHostTSO6 | virtio.FGuestTSO4 | virtio.FGuestTSO6}
+		l := newLab(t, ringside.LabConfig{Book: book, Hosts: []ringside.LabHost{{Config: ringside.Config{VMs: []ringside.VM{
+			{Addresses: []netip.Prefix{addr(2)}, Processes: process("serve", server), Virtio: off},
+			{Addresses: []netip.Prefix{addr(1)}, Processes: process("send", client), Virtio: off},
+		}}}}})
+		s := over(t, l, got, 20*sim.Millisecond, 60*sim.Millisecond)
+		busiest := slices.Max(s.cycles)
+		perFrame := float64(busiest) / float64(s.frames)
+		model := 8 * float64(s.payload) / float64(s.frames) / (perFrame / float64(book.Hz))
+		rate := float64(s.payload) * 8 / (float64(s.span) / float64(sim.Second))
+		t.Logf("%d Hz: %d frames of %.0f bytes, %.0f cycles each on the busiest CPU: %.4g bit/s; the model says %.4g; cycles %v",
+			book.Hz, s.frames, float64(s.payload)/float64(s.frames), perFrame, rate, model, s.cycles)
+		assert.InEpsilon(t, model, rate, 0.02)
+		rates[hz] = rate
+	}
+	assert.InEpsilon(t, 2, rates[0]/rates[2], 0.02)
 }
