@@ -17,5 +17,5 @@
 // length of one piece of work; the queues between CPUs carry times, so that none
 // sees another's future.
 //
-// It does not model NUMA, RPS, XDP, GRO merging or qdiscs other than a fifo.
+// It does not model NUMA, RPS, XDP or qdiscs other than a fifo.
 package kernel
