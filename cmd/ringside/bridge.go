@@ -143,9 +143,16 @@ func (l *look) bridges(h *ringside.Host) (list []*iproute.Bridge, err error) {
 		return nil, err
 	}
 	for _, b := range h.Bridges {
-		if l.br == "" || l.br == b.Config().Name {
-			list = append(list, iproute.New(b, links, h.Engine.Now()))
+		if l.br != "" && l.br != b.Config().Name {
+			continue
 		}
+		shown := iproute.New(b, links, h.Engine.Now())
+		for _, v := range h.VTEPs {
+			if at, _, _ := h.Kernel.Port(v.Config().Name); at == b {
+				shown.AddVTEP(v)
+			}
+		}
+		list = append(list, shown)
 	}
 	return list, nil
 }
@@ -155,7 +162,11 @@ func (l *look) interfaces(h *ringside.Host) map[string]iproute.Interface {
 	links := map[string]iproute.Interface{}
 	index := 2
 	add := func(name string) {
-		links[name] = iproute.Interface{Index: index, MTU: l.mtu(name)}
+		mtu := l.mtu(name)
+		if h.VTEP(name) != nil {
+			mtu = h.Kernel.MTU(name)
+		}
+		links[name] = iproute.Interface{Index: index, MTU: mtu}
 		index++
 	}
 	for _, b := range h.Bridges {

@@ -3,6 +3,7 @@ package iproute
 import (
 	"ringside/bridge"
 	"ringside/sim"
+	"ringside/vxlan"
 )
 
 // A Bridge is a bridge to show. See New.
@@ -12,6 +13,7 @@ type Bridge struct {
 	ports map[bridge.Port]string
 	links map[string]Interface
 	at    sim.Time
+	vteps []*vxlan.VTEP
 }
 
 // An Interface is what the kernel has of one beside the bridge.
@@ -23,7 +25,7 @@ type Interface struct {
 // New is b as it is at the time at, with the interfaces that links tells of by
 // name. Ports that come later have no name.
 func New(b *bridge.Bridge, links map[string]Interface, at sim.Time) *Bridge {
-	s := &Bridge{b, b.Config().Name, map[bridge.Port]string{}, links, at}
+	s := &Bridge{br: b, name: b.Config().Name, ports: map[bridge.Port]string{}, links: links, at: at}
 	s.ports[bridge.Local] = s.name
 	for _, p := range b.Ports() {
 		s.ports[p] = b.PortConfig(p).Name

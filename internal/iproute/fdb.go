@@ -15,10 +15,13 @@ import (
 type FDB struct {
 	MAC     string   `json:"mac"`
 	IfName  string   `json:"ifname,omitempty"` // left out where one was asked for
+	Dst     string   `json:"dst,omitempty"`    // of a VTEP's entry, as are the next two: the remote
 	VLAN    uint16   `json:"vlan,omitempty"`
+	Port    uint16   `json:"port,omitempty"`    // of UDP, if it is not the VTEP's
+	VNI     uint32   `json:"vni,omitempty"`     // likewise
 	Updated *int64   `json:"updated,omitempty"` // seconds since then; with Options.Stats
 	Flags   []string `json:"flags"`
-	Master  string   `json:"master"`
+	Master  string   `json:"master,omitempty"`
 	State   string   `json:"state"` // permanent, static, stale or nothing
 }
 
@@ -34,7 +37,7 @@ func (b *Bridge) FDBs(o Options) []FDB {
 		}
 		list = append(list, row)
 	}
-	return list
+	return append(list, b.remotes(o)...)
 }
 
 func (b *Bridge) fdb(e bridge.Entry, o Options) FDB {
@@ -72,8 +75,16 @@ func (r FDB) String() string {
 	if r.IfName != "" {
 		s.WriteString("dev " + r.IfName + " ")
 	}
-	if r.VLAN != 0 {
-		fmt.Fprintf(&s, "vlan %d ", r.VLAN)
+	if r.Dst != "" {
+		s.WriteString("dst " + r.Dst + " ")
+	}
+	for _, n := range []struct {
+		name string
+		n    uint32
+	}{{"vlan", uint32(r.VLAN)}, {"port", uint32(r.Port)}, {"vni", r.VNI}} {
+		if n.n != 0 {
+			fmt.Fprintf(&s, "%s %d ", n.name, n.n)
+		}
 	}
 	if r.Updated != nil {
 		fmt.Fprintf(&s, "updated %d ", *r.Updated)
@@ -81,7 +92,10 @@ func (r FDB) String() string {
 	for _, f := range r.Flags {
 		s.WriteString(f + " ")
 	}
-	s.WriteString("master " + r.Master + " " + r.State)
+	if !r.self() {
+		s.WriteString("master " + r.Master + " ")
+	}
+	s.WriteString(r.State)
 	return s.String()
 }
 

@@ -40,6 +40,7 @@ func Write(w io.Writer, r *ringside.Report, at Page) error {
 	p.drops(r)
 	p.storm(r.Storm)
 	p.bridges(r.Bridges, at.Bridges)
+	p.vteps(r.VTEPs)
 	p.latency(r)
 	p.guests(r)
 	p.cpus(r)
