@@ -119,6 +119,9 @@ func (w *vhost) wake(s *side, at sim.Time) {
 
 // piece takes up the work that is due, or goes on with it.
 func (w *vhost) piece(c *CPU) bool {
+	if w.stopped { // the tap may be another worker's by now
+		return false
+	}
 	w.tap.waiting = nil
 	if w.turn == nil && !w.begin(c) {
 		return false

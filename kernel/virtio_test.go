@@ -205,9 +205,11 @@ func TestHostileRings(t *testing.T) {
 			assert.Positive(t, r.Drops[cost.Tap][cost.DevReady])
 			assert.Zero(t, r.Balance().InFlight)
 
-			v.Dev.Reset()
+			require.NoError(t, v.Reset())
 			assert.NoError(t, v.Dev.Err())
-			assert.Nil(t, v.Dev.Ring(0, false))
+			r.Play(r.Now(), kerneltest.Frame(kerneltest.Station(100), kerneltest.Remote(0), 100, 1))
+			require.NoError(t, r.Run())
+			assert.Len(t, v.Got, 1, "a device that was reset works again")
 		})
 	}
 }
@@ -295,6 +297,25 @@ func TestFlowsHaveTheirPair(t *testing.T) {
 	assert.Len(t, pairs, 4)
 	assert.EqualValues(t, 320, r.TapStats()[0].RxFrames)
 	assert.Len(t, r.TapStats(), 1, "the queues are one tap")
+}
+
+// A device that is reset in the midst of traffic, again and again: what was on its tap
+// is counted, and what comes later arrives.
+func TestResetUnderTraffic(t *testing.T) {
+	r := kerneltest.New(t, kerneltest.Config{CPUs: 3})
+	v := virtual(t, r, 0, kerneltest.VirtualConfig{CPU: 2, Worker: 1, Features: allFeatures, Work: 3 * sim.Microsecond})
+	for i := range 400 {
+		r.Play(sim.Time(i)*sim.Microsecond, kerneltest.Frame(kerneltest.Station(100), kerneltest.Remote(0), 100, byte(i)))
+	}
+	for i := range 20 {
+		require.NoError(t, r.Engine.RunUntil(sim.Time(i)*17*sim.Microsecond))
+		require.NoError(t, v.Reset())
+		require.NoError(t, r.Check())
+	}
+	require.NoError(t, r.Run())
+	assert.Positive(t, r.Drops[cost.Tap][cost.RSClosed])
+	assert.Equal(t, byte(399&0xff), v.Got[len(v.Got)-1].Data[14])
+	assert.Empty(t, v.Errors)
 }
 
 func TestVirtioConfigIsChecked(t *testing.T) {

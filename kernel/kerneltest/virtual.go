@@ -104,6 +104,13 @@ func (r *Rig) AddVirtual(name string, id int32, mac bridge.MAC, c VirtualConfig)
 	return v, v.Start(v)
 }
 
+// Reset resets the device and sets it up anew, with memory of its own.
+func (v *Virtual) Reset() error {
+	v.Dev.Reset()
+	v.rxAt, v.txAt, v.rested = nil, nil, false
+	return v.probe()
+}
+
 // probe lays the rings out and gives the device every receive buffer.
 func (v *Virtual) probe() error {
 	c := &v.cfg
