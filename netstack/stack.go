@@ -200,9 +200,13 @@ func (s *Stack) Poll() {
 }
 
 // work is the quiescence barrier: when Pause returns, the processor has nothing
-// queued and waits.
+// queued and waits. That of a closed stack is not stopped any more, or it would not
+// end: what a machine tells itself asks for that while its sockets are aborted.
 func (s *Stack) work() {
 	s.waiting = 0
+	if s.closed {
+		return
+	}
 	s.tcp.Resume()
 	s.tcp.Pause()
 }
