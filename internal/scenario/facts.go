@@ -137,6 +137,9 @@ func (fs *facts) host(at string, r *ringside.Report, run runs) {
 		fs.way(at+"links."+l.NIC+".rx.", &l.Rx)
 		fs.way(at+"links."+l.NIC+".tx.", &l.Tx)
 	}
+	for _, v := range r.VTEPs {
+		fs.vtep(at+"vteps."+v.Name+".", &v)
+	}
 	for _, b := range r.Bridges {
 		fs.bridge(at+"bridges."+b.Name+".", &b)
 	}
@@ -297,6 +300,18 @@ func (fs *facts) way(at string, w *ringside.WayReport) {
 	fs.add(at+"delay.min", nanoseconds(w.DelayNs.Min), "")
 	fs.add(at+"delay.mean", nanoseconds(w.DelayNs.Mean), "")
 	fs.add(at+"delay.max", nanoseconds(w.DelayNs.Max), "")
+}
+
+// vtep is what went through a tunnel. Frames are those inside.
+func (fs *facts) vtep(at string, v *ringside.VTEPReport) {
+	fs.count(at+"entries", uint64(v.Entries), "of its table at the end")
+	fs.count(at+"sent", v.TxFrames, "frames, each copy for a remote")
+	fs.add(at+"sent_bytes", bytes(v.TxBytes), "")
+	fs.count(at+"received", v.RxFrames, "frames")
+	fs.add(at+"received_bytes", bytes(v.RxBytes), "")
+	fs.count(at+"learned", v.Created, "stations")
+	fs.count(at+"moved", v.Moved, "stations that changed their remote")
+	fs.count(at+"unknown", v.L2Miss, "frames to one station that was not in the table")
 }
 
 func (fs *facts) bridge(at string, b *ringside.BridgeReport) {

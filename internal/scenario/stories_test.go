@@ -75,6 +75,8 @@ var broken = []struct{ story, old, new, fails string }{
 	{"migration", "start: 600ms", "start: 800ms", "peers.client.ping.received"},
 	{"migration", "- {at: 500ms, migrate", "- {at: 1095ms, migrate", "sw.bridges.br0.fdb.moved"},
 	{"multi-queue", "link: 10G, queues: 4", "link: 10G, queues: 1", "four.cpus.cpu0.load"},
+	{"nfv-chain", "pass in tcp", "drop in tcp", "a.vms.server.http.requests"},
+	{"nfv-chain", "inside: eth0", "pass: on\n              inside: eth0", "peers.client.ping.received"},
 	{"offloads", "link: 10G, offloads: all", "link: 10G", "offload.frames.merged"},
 	{"ping", "count: 10, interval: 100ms", "count: 10, interval: 100ms, size: 60k", "rtt-min"},
 	{"ping", "a:\n    vms:", "a:\n    nics: {eth0: {port: {learning: off, flood: off}}}\n    vms:", "peers.client.ping.received"},
@@ -85,6 +87,12 @@ var broken = []struct{ story, old, new, fails string }{
 	{"tcp-loss", "loss 0.1%", "loss 1%", "peers.good.bulk-send.rate"},
 	{"tcp-loss", "rx delay 5ms loss 1% tx", "rx delay 5ms loss 3% tx", "a.links.eth0.rx.lost"},
 	{"udp-blast", "rate: 288mbit", "rate: 28mbit", "a.drops.FULL_RING"},
+	{"vm-to-vm", "virtio: {off: [host_tso4, host_tso6]}", "virtio: {}", "small.bill.cycles"},
+	{"vxlan", "id: 42, local: 198.51.100.2", "id: 43, local: 198.51.100.2", "b.vms.shop.ping.received"},
+	{"vxlan", "remote: 198.51.100.1", "remote: 198.51.100.7", "b.vms.shop.ping.received"},
+	{"vxlan-mtu", "10.0.0.1/24\n        mtu: 1500", "10.0.0.1/24\n        mtu: 1450", "a.drops.PKT_TOO_BIG"},
+	{"vxlan-mtu", "10.0.0.2/24\n        mtu: 1450", "10.0.0.2/24\n        mtu: 1500", "a.vms.fits.from-plain.failed"},
+	{"vxlan-mtu", "virtio: {off: [host_tso4, host_tso6]}", "virtio: {}", "a.vms.hole.from-plain.failed"},
 }
 
 // A story whose one value is changed does not come true: its expectations decide.
