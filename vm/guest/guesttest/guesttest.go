@@ -71,7 +71,7 @@ func (l *Lab) Machine(c guest.Config, addresses ...string) *Machine {
 	c.Chance = func(what string) netstack.Source { return l.Engine.Source(what) }
 	c.Interfaces = nil
 	for i, list := range addresses {
-		n := &NIC{m: m, index: i}
+		n := &NIC{m: m, index: i, cable: Cable{}.withDefaults()}
 		m.nics = append(m.nics, n)
 		c.Interfaces = append(c.Interfaces, guest.Interface{
 			NIC: n, MAC: [6]byte{2, 0, 0, 0, byte(len(l.Machines)), byte(i + 1)}, Addresses: prefixes(l.t, list),
@@ -241,8 +241,7 @@ type Cable struct {
 	Room     int      // frames that may be under way before the NIC is full; 0 means 256
 }
 
-// Join puts a cable between two NICs.
-func (l *Lab) Join(a, b *NIC, c Cable) {
+func (c Cable) withDefaults() Cable {
 	if c.Delay == 0 {
 		c.Delay = 5 * sim.Microsecond
 	}
@@ -252,6 +251,12 @@ func (l *Lab) Join(a, b *NIC, c Cable) {
 	if c.Room == 0 {
 		c.Room = 256
 	}
+	return c
+}
+
+// Join puts a cable between two NICs.
+func (l *Lab) Join(a, b *NIC, c Cable) {
+	c = c.withDefaults()
 	for _, n := range []*NIC{a, b} {
 		n.cable = c
 		n.rand = l.Engine.Rand(fmt.Sprintf("cable/%s/%d", n.m.config.Name, n.index))
@@ -259,7 +264,7 @@ func (l *Lab) Join(a, b *NIC, c Cable) {
 	a.far, b.far = b, a
 }
 
-// A NIC is the end of a cable at a machine.
+// A NIC is the end of a cable at a machine. What is sent on one without a cable is lost.
 type NIC struct {
 	m     *Machine
 	index int
