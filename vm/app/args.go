@@ -159,12 +159,16 @@ func textArg(name, byDefault, does string) Arg {
 	return argOf(name, "a text", byDefault, does, func(s string) (string, error) { return s, nil })
 }
 
-// addrArg is an IP address; none is the zero Addr.
-func addrArg(name, kind, does string) Arg {
-	return argOf(name, kind, "", does, func(s string) (netip.Addr, error) {
+// addr4Arg is an IPv4 address; none is the zero Addr.
+func addr4Arg(name, does string) Arg {
+	return argOf(name, "an IPv4 address", "", does, func(s string) (netip.Addr, error) {
 		if s == "" {
 			return netip.Addr{}, nil
 		}
-		return netip.ParseAddr(s)
+		a, err := netip.ParseAddr(s)
+		if err == nil && !a.Is4() {
+			err = strconv.ErrRange
+		}
+		return a, err
 	})
 }

@@ -256,8 +256,8 @@ var _ = register(&Spec{
 	Args: []Arg{
 		required(argOf("range", "FIRST-LAST, of IPv4 addresses", "", "addresses to give", parseRange)),
 		textArg("interface", "eth0", "on which"),
-		addrArg("router", "an IPv4 address", "default route of the stations"),
-		addrArg("dns", "an IPv4 address", "their name server"),
+		addr4Arg("router", "default route of the stations"),
+		addr4Arg("dns", "their name server"),
 		spanArg("lease", "1h", "how long an address is theirs"),
 	},
 	make: func(v values) guest.Program {

@@ -34,9 +34,9 @@ func HTTPGet(c HTTPGetConfig) guest.Program {
 		c.Timeout = 30 * time.Second
 	}
 	return func(p *guest.Proc) error {
-		u, err := url.Parse(c.URL)
-		if err != nil || u.Scheme != "http" || u.Hostname() == "" {
-			return fmt.Errorf("%q is not http://HOST/PATH", c.URL)
+		u, err := parseURL(c.URL)
+		if err != nil {
+			return err
 		}
 		g := &getter{c: c, url: u, main: p, began: p.Time(), sums: make([][sha256.Size]byte, c.Requests)}
 		g.address = u.Host
@@ -49,6 +49,14 @@ func HTTPGet(c HTTPGetConfig) guest.Program {
 		}
 		return nil
 	}
+}
+
+func parseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
+		return nil, fmt.Errorf("%q is not http://HOST/PATH", s)
+	}
+	return u, nil
 }
 
 // A getter is what the connections of one HTTPGet share.
@@ -157,7 +165,10 @@ var _ = register(&Spec{
 	Name: "http-get",
 	Does: "HTTP/1.1 client: asks for one page again and again",
 	Args: []Arg{
-		required(textArg("url", "", "http://HOST[:PORT]/PATH")),
+		required(argOf("url", "http://HOST[:PORT]/PATH", "", "the page", func(s string) (string, error) {
+			_, err := parseURL(s)
+			return s, err
+		})),
 		countArg("requests", 1, 1, 1_000_000, "to make in all"),
 		countArg("concurrency", 1, 1, 10_000, "connections at a time"),
 		flagArg("close", false, "a connection for each request"),

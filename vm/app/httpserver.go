@@ -22,7 +22,7 @@ type HTTPConfig struct {
 
 // HTTP is an HTTP/1.1 server [RFC 9112]: GET and HEAD, connections that stay open,
 // pipelining. The bytes of a page are the same in every run. It does not end. It
-// records connections, requests, errors (requests that were answered with 4xx) and
+// records connections, requests, errors (requests that were refused) and
 // bytes (of bodies).
 func HTTP(c HTTPConfig) guest.Program {
 	if c.Port == 0 {
@@ -104,6 +104,8 @@ func (s *httpServer) answer(p *guest.Proc, out io.Writer, req *http.Request) (bo
 	r := &http.Response{ProtoMajor: 1, ProtoMinor: 1, Request: req, Close: req.Close, Header: http.Header{}}
 	size, found := s.find(req)
 	switch {
+	case req.ProtoMajor != 1:
+		r.StatusCode, r.Close = http.StatusHTTPVersionNotSupported, true
 	case req.ProtoAtLeast(1, 1) && req.Host == "":
 		r.StatusCode, r.Close = http.StatusBadRequest, true
 	case req.Method != http.MethodGet && req.Method != http.MethodHead:
