@@ -235,7 +235,10 @@ func (t *vtep) xmitOne(c *CPU, s *skb, o *vxlan.Out) {
 	if t.tooBig(c, s, o) {
 		return
 	}
-	c.one(cost.VxlanXmit, s)
+	c.acct.Once(cost.VxlanXmit)
+	if c.watched {
+		c.note(cost.VxlanXmit, s, 1, 0, o.String())
+	}
 	c.one(cost.UDPTunnelXmit, s)
 	t.header = o.Header
 	t.parts = s.parts(append(t.parts[:0], t.header[:]))
@@ -304,14 +307,15 @@ func (h *hostStack) mtu(c *CPU, from, to netip.Addr) (int, syscall.Errno) {
 // receive is vxlan_rcv: a datagram has come to the port in the frame s.
 func (p *vxlanPort) receive(c *CPU, s *skb, from, _ netip.AddrPort, payload []byte) {
 	c.one(cost.VxlanRcv, s)
-	d := p.socket.Decap(payload, len(payload), from.Addr().Unmap().WithZone(""), s.trafficClass(), c.clock.Now())
+	sender := from.Addr().Unmap().WithZone("")
+	d := p.socket.Decap(payload, len(payload), sender, s.trafficClass(), c.clock.Now())
+	frame := payload[min(vxlan.HeaderLen, len(payload)):]
 	switch d.Learned {
 	case vxlan.Refreshed, vxlan.Refused, vxlan.Fixed:
-		c.one(cost.VxlanSnoop, s)
+		c.snooped(cost.VxlanSnoop, s, frame, sender)
 	case vxlan.Created, vxlan.Moved:
-		c.one(cost.VxlanSnoopNew, s)
+		c.snooped(cost.VxlanSnoopNew, s, frame, sender)
 	}
-	frame := payload[min(vxlan.HeaderLen, len(payload)):]
 	if d.ECN != vxlan.NotECT {
 		vxlan.SetECN(frame, d.ECN)
 	}
@@ -326,6 +330,14 @@ func (p *vxlanPort) receive(c *CPU, s *skb, from, _ netip.AddrPort, payload []by
 		c.queue(t.net, in)
 	}
 	t.arm()
+}
+
+// snooped charges that the source of the inner frame was looked up.
+func (c *CPU) snooped(step cost.Step, s *skb, frame []byte, sender netip.Addr) {
+	c.acct.Once(step)
+	if c.watched {
+		c.note(step, s, 1, 0, fmt.Sprintf("%v behind %v", vxlan.MAC(frame[6:]), sender))
+	}
 }
 
 // vtep is the interface of v; of none that of the first who shares the port.

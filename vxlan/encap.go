@@ -1,6 +1,7 @@
 package vxlan
 
 import (
+	"fmt"
 	"net/netip"
 
 	"ringside/cost"
@@ -25,6 +26,12 @@ type Out struct {
 	DF       bool
 	Checksum bool // of UDP
 	Header   [HeaderLen]byte
+}
+
+// String is where it goes: 192.0.2.2:4789 vni 42, from port 33000.
+func (o *Out) String() string {
+	h, _ := ParseHeader(o.Header[:])
+	return fmt.Sprintf("%v vni %d, from port %d", o.To, h.VNI, o.From.Port())
 }
 
 // Encap decides about a frame that the interface sends: where to, and in what. Frame
