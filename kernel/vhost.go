@@ -199,56 +199,72 @@ func enough(frames, bytes int) bool { return frames == vhostFrames || bytes >= v
 // has had a turn.
 func (w *vhost) handleRx(c *CPU) bool {
 	w.starved = false
-	n, bytes, out := 0, 0, false
-	for !enough(n, bytes) && !out {
-		s := w.tap.peek(c.clock.Now())
-		if s == nil {
-			out = true
+	n, bytes := 0, 0
+	var s *skb
+	var err error
+	for !enough(n, bytes) {
+		if s = w.tap.peek(c.clock.Now()); s == nil {
 			break
 		}
-		need := int(s.length) + virtio.HdrLen
-		room, err := w.buffers(c, s, need)
-		if err != nil {
-			w.told(c, n)
-			w.take(c, s)
-			c.drop(s, cost.Vhost, cost.RSVringBad)
-			w.d.broken(c, err)
-			return false
+		var r room
+		if r, err = w.room(c, s); err != nil || r == short {
+			break
 		}
-		switch {
-		case room >= need:
-			w.take(c, s)
-			w.copyOut(c, s, need)
-			w.ready[n] = s
-			n, bytes = n+1, bytes+need
-			continue
-		case len(w.heads) > 0 && !w.mergeable(): // it may have one, and that is too short
-			w.rx.ring.Device.Undo(1)
-			w.take(c, s)
+		w.take(c, s)
+		if r == never {
 			c.drop(s, cost.Vhost, cost.PktTooBig)
 			continue
 		}
-		w.rx.ring.Device.Undo(len(w.heads))
-		out = true
+		bytes += w.copyOut(c, s)
+		w.ready[n] = s
+		n++
 	}
 	w.told(c, n)
 	w.frames, w.bytes = w.frames+n, w.bytes+bytes
 	switch {
-	case !out || n > 0:
+	case err != nil:
+		w.take(c, s)
+		c.drop(s, cost.Vhost, cost.RSVringBad)
+		w.d.broken(c, err)
+		return false
+	case n > 0:
 		return true
-	case w.tap.peek(c.clock.Now()) == nil:
+	case s == nil:
 		return false
 	}
 	return w.refilled(c)
 }
 
+// A room is what the guest's buffers have for a frame.
+type room uint8
+
+const (
+	enoughRoom room = iota
+	short           // until the guest adds more
+	never           // it may have one chain, and that is too short
+)
+
+// room takes the chains that s is to be copied into, or none.
+func (w *vhost) room(c *CPU, s *skb) (room, error) {
+	need := int(s.length) + virtio.HdrLen
+	got, err := w.buffers(c, s, need)
+	if err != nil || got >= need {
+		return enoughRoom, err
+	}
+	w.rx.ring.Device.Undo(len(w.heads))
+	if !w.mergeable() && len(w.heads) > 0 {
+		return never, nil
+	}
+	return short, nil
+}
+
 func (w *vhost) mergeable() bool { return w.d.features.Has(virtio.FMrgRxbuf) }
 
 // buffers is get_rx_bufs: it takes chains with room for need bytes, or what there is.
-func (w *vhost) buffers(c *CPU, s *skb, need int) (room int, err error) {
+func (w *vhost) buffers(c *CPU, s *skb, need int) (got int, err error) {
 	w.chain.Reset()
 	w.heads = w.heads[:0]
-	for room < need {
+	for got < need {
 		ok, err := w.rx.ring.Device.Next(c.clock.Now(), &w.chain)
 		if err != nil {
 			return 0, err
@@ -259,14 +275,14 @@ func (w *vhost) buffers(c *CPU, s *skb, need int) (room int, err error) {
 		if len(w.chain.Out) > 0 {
 			return 0, fmt.Errorf("%w: a readable buffer for receiving", virtio.ErrOrder)
 		}
-		w.heads = append(w.heads, rxHead{w.chain.Head, int(w.chain.InLen) - room})
-		room = int(w.chain.InLen)
+		w.heads = append(w.heads, rxHead{w.chain.Head, int(w.chain.InLen) - got})
+		got = int(w.chain.InLen)
 		if !w.mergeable() {
 			break
 		}
 	}
 	c.many(cost.VhostGetDesc, s, uint64(len(w.heads)), 0)
-	return room, nil
+	return got, nil
 }
 
 // take takes the frame at the tap's head off its ring.
@@ -276,8 +292,9 @@ func (w *vhost) take(c *CPU, s *skb) {
 	w.tap.take(c.clock.Now())
 }
 
-// copyOut copies a frame and its header into the buffers, which have room.
-func (w *vhost) copyOut(c *CPU, s *skb, need int) {
+// copyOut copies a frame and its header into the buffers, which have room, and returns
+// how many bytes that were.
+func (w *vhost) copyOut(c *CPU, s *skb) int {
 	m := s.meta()
 	m.Valid = m.Valid && w.d.features.Has(virtio.FGuestCSUM)
 	virtio.PutHdr(w.hdr[:], m, uint16(len(w.heads)))
@@ -287,17 +304,20 @@ func (w *vhost) copyOut(c *CPU, s *skb, need int) {
 	for i := range s.nfrags {
 		to.write(s.frags.buf[i].data)
 	}
+	need := int(s.length) + virtio.HdrLen
 	c.many(cost.VhostCopyOut, s, 1, uint64(need))
 	w.rx.ring.SetTag(w.heads[0].head, virtio.Tag{ID: s.id, Arrived: s.arrived})
+	left := need
 	for _, h := range w.heads {
-		n := min(h.room, need)
-		need -= n
+		n := min(h.room, left)
+		left -= n
 		w.used = append(w.used, usedChain{h.head, uint32(n)})
 	}
 	c.many(cost.VhostAddUsed, s, uint64(len(w.heads)), 0)
 	c.acct.Once(cost.ConsumeSkb)
 	w.tap.stat.RxFrames++
 	w.tap.stat.RxBytes += uint64(s.length)
+	return need
 }
 
 // told gives the guest the n frames that are in its memory.
