@@ -53,9 +53,9 @@ func parse(b []byte) (h headers) {
 	switch {
 	case kind == 0x0800 && len(b) >= at+20:
 		h.src, h.dst = addr4(b[at+12:]), addr4(b[at+16:])
-		first := binary.BigEndian.Uint16(b[at+6:])&0x1fff == 0
-		if first && transported(b[at+9]) {
-			h.transport = at + int(b[at]&15)*4
+		first, n := binary.BigEndian.Uint16(b[at+6:])&0x1fff == 0, int(b[at]&15)*4
+		if first && transported(b[at+9]) && n >= 20 && at+n <= len(b) {
+			h.transport = at + n
 		}
 	case kind == 0x86dd && len(b) >= at+40:
 		h.src, h.dst = netip.AddrFrom16([16]byte(b[at+8:])), netip.AddrFrom16([16]byte(b[at+24:]))
