@@ -173,7 +173,7 @@ func (k *Kernel) settle(s *skb, pull int) bool {
 	}
 	k.mem.Release(s.block)
 	s.data, s.addr, s.block, s.headed = data, block, block, false
-	return s.nfrags <= maxFrags
+	return s.nfrags <= maxHung
 }
 
 // pushInside is __vlan_hwaccel_push_inside: before a device fetches the frame, its

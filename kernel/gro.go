@@ -108,7 +108,7 @@ func (g *gro) verified(c *CPU, s *skb) bool {
 }
 
 // room says that the buffers of s fit into the held frame.
-func (w *waiting) room(s *skb) bool { return w.s.nfrags+1+s.nfrags <= maxFrags }
+func (w *waiting) room(s *skb) bool { return w.s.nfrags+1+s.nfrags <= maxHung }
 
 // join is skb_gro_receive: the payload of s, behind its header, becomes further
 // buffers of the held frame, and s is no more.

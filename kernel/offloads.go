@@ -217,7 +217,7 @@ func macLen(frame []byte) int {
 	return n
 }
 
-// check is igb_features_check and, for frames whose headers only a guest vouches
+// check is igb_features_check, netif_skb_features for a frame with a frag_list and, for frames whose headers only a guest vouches
 // for, what Linux does with SKB_GSO_DODGY: it says whether the device can do with s
 // what m asks, and puts into m where the headers of a frame to be cut really are.
 func (d *driver) check(c *CPU, s *skb, m *offload.Meta) bool {
@@ -231,7 +231,7 @@ func (d *driver) check(c *CPU, s *skb, m *offload.Meta) bool {
 	}
 	c.parts = s.parts(c.parts[:0])
 	g := &c.k.segmenter
-	if m.FixedID || int(m.GSOSize)+offload.MaxHeader > maxTx || g.Start(c.parts, *m) != nil {
+	if m.FixedID || s.nfrags > maxFrags || int(m.GSOSize)+offload.MaxHeader > maxTx || g.Start(c.parts, *m) != nil {
 		return false
 	}
 	at, l4 := g.Layout()

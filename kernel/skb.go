@@ -8,8 +8,13 @@ import (
 	"ringside/trace"
 )
 
-// maxFrags bounds the further buffers of a frame, as Linux's MAX_SKB_FRAGS does.
-const maxFrags = 17
+// maxFrags bounds the further buffers of a frame, as Linux's MAX_SKB_FRAGS does. One
+// that was merged may have more, which Linux hangs on it as a frag_list: as many
+// segments as go into 64 KiB at an MTU of 1500. A device does not take those.
+const (
+	maxFrags = 17
+	maxHung  = 45
+)
 
 // An skb is a frame in host memory and who it is. The bytes are where DMA put
 // them; nothing is copied until a guest asks.
@@ -49,7 +54,7 @@ type marks struct {
 // further is what few frames need: more buffers, a head that lies in none, and
 // what is left to be done.
 type further struct {
-	buf  [maxFrags + 1]frag // the last for what lies behind a new head
+	buf  [maxHung + 1]frag // the last for what lies behind a new head
 	head [headRoom]byte
 	meta offload.Meta // if the frame is unplain
 }
