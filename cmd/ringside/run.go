@@ -86,7 +86,7 @@ usage or a file that is not right.`,
 	fs.BoolVar(&r.check, "check", false, "only read the files: say what is wrong with them")
 	fs.BoolVar(&r.facts, "facts", false, "print every name that expectations can have, with its value at the end")
 	fs.BoolVar(&r.bill, "bill", false, "print the bill of each host")
-	fs.BoolVarP(&r.verbose, "verbose", "v", false, "tell several files in full, too")
+	fs.BoolVarP(&r.verbose, "verbose", "v", false, "tell several files in full, too, and on standard error what programs log")
 	fs.Var(&value{"FILE", "", func(s string) error { r.out = s; return nil }}, "out", "write a pcapng with one interface for every stage of every host: what passed there, its fate and why")
 	fs.BoolVar(&r.list, "list-programs", false, "list the programs that a file can name, their arguments and results")
 	fs.BoolVar(&r.json, "json", false, "print one JSON object for each file, "+scenario.ResultSchema)
@@ -117,6 +117,11 @@ func (r *runner) run(c *cobra.Command, args []string) error {
 	}
 	if len(wrong) > 0 {
 		return &usageError{errors.Join(wrong...)}
+	}
+	if r.verbose {
+		r.options.Log = func(at sim.Time, machine, process, line string) {
+			fmt.Fprintf(c.ErrOrStderr(), "%s %s: %s: %s\n", report.Span(at), machine, process, line)
+		}
 	}
 	if r.check {
 		return r.checked(c.OutOrStdout(), list)

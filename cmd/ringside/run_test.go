@@ -142,3 +142,19 @@ func TestRunPrintsTheBillOfEachHost(t *testing.T) {
 	assert.Contains(t, out, "THE BILL OF A\n")
 	assert.Contains(t, out, "THE BILL OF B\n")
 }
+
+// What a program logs is shown to who asks for it.
+func TestRunShowsWhatProgramsLog(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`schema: ringside.scenario/1
+duration: 100ms
+hosts: {a: {vms: {web: {addresses: 10.0.0.2/24}}}}
+peers: {client: {at: a/eth0, addresses: 10.0.0.1/24, run: [{http-get: {url: "http://10.0.0.2/"}}]}}
+expect: [peers.client.http-get.failed == 1]
+`), 0o600))
+	code, _, errs := call(t, "run", file, "-v")
+	require.Equal(t, exitOK, code, errs)
+	assert.Regexp(t, `us client: http-get/0: request 0: .*refused`, errs)
+	_, _, errs = call(t, "run", file)
+	assert.Empty(t, errs)
+}

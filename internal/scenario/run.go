@@ -22,6 +22,8 @@ type Options struct {
 	Until sim.Time   // ends the run then; 0 means when the file says
 	// Sink, if not nil, is asked for each host's by its number.
 	Sink func(host int) trace.Sink
+	// Log, if not nil, takes what processes log, those of guests as HOST/VM.
+	Log func(at sim.Time, machine, process, line string)
 }
 
 // A Result is what came of a run.
@@ -92,7 +94,7 @@ func (s *Scenario) Run(o Options) (*Result, error) {
 // start builds the lab and arms the faults.
 func (s *Scenario) start(o Options) (*ringside.Lab, error) {
 	cfg := s.Lab
-	cfg.Seed, cfg.Book, cfg.Hosts = s.Seed, o.Book, slices.Clone(s.Lab.Hosts)
+	cfg.Seed, cfg.Book, cfg.Log, cfg.Hosts = s.Seed, o.Book, o.Log, slices.Clone(s.Lab.Hosts)
 	for i := range cfg.Hosts {
 		if o.Sink != nil {
 			cfg.Hosts[i].Sink = o.Sink(i)
