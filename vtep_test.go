@@ -19,6 +19,7 @@ import (
 	"ringside/bridge"
 	"ringside/cost"
 	"ringside/sim"
+	"ringside/virtio"
 	"ringside/vm"
 	"ringside/vm/guest"
 	"ringside/vxlan"
@@ -660,4 +661,101 @@ func TestTheOuterHeaderIsWhatWasAskedFor(t *testing.T) {
 		assert.Equal(t, sources[0], sources[1], "one flow")
 		assert.True(t, sources[0] >= 32768 && sources[0] < 61000)
 	}
+}
+
+// TCP of guests that know nothing of the tunnel. With TSO, segments of 1500 bytes pass the
+// bridge as one long frame, what they are cut into is answered for, and the sender makes
+// them smaller: the transfer ends. Without, each segment dies at the bridge, of which
+// nobody tells: a connection that is made and carries nothing.
+func TestTCPOfGuestsThatKnowNothingOfTheTunnel(t *testing.T) {
+	const size = 300_000
+	run := func(off virtio.Features) *ringside.LabReport {
+		client := stacked(1, 1500, bulkClient("192.0.2.2", size))
+		client[0].Virtio.Off = off
+		l := newLab(t, overlay(overlayHost(1, client, nil, 2), overlayHost(2, stacked(2, 1500, bulkServer), nil, 1)))
+		require.NoError(t, l.RunUntil(5*sim.Second))
+		sent := l.Report()
+		assert.NotZero(t, sent.Hosts[0].Report.Conservation.Dropped["PKT_TOO_BIG"])
+		return sent
+	}
+	r := run(0)
+	a, b := r.Hosts[0].Report, r.Hosts[1].Report
+	require.Len(t, b.VMs[0].Results, 3, "the server has the whole")
+	assert.EqualValues(t, size, b.VMs[0].Results[0].Value)
+	assert.Equal(t, a.VMs[0].Results[0].Text, b.VMs[0].Results[2].Text)
+	assert.Equal(t, "tunnel", a.Drops[0].Stage)
+
+	r = run(virtio.FHostTSO4)
+	a, b = r.Hosts[0].Report, r.Hosts[1].Report
+	assert.Empty(t, b.VMs[0].Results, "the server waits")
+	assert.EqualValues(t, 1, b.VMs[0].Stack.TCPAccepts)
+	assert.Equal(t, "bridge", a.Drops[0].Stage)
+}
+
+// tunnelled is a UDP packet from a host to the VTEP of host 1 with that payload.
+func tunnelled(from int, tos uint8, payload []byte) []byte {
+	f := make([]byte, 14+20+8, 14+20+8+len(payload))
+	copy(f, []byte{0x02, 0x4e, 0, 0, 0, 0, 2, 0, 0, 0, 0x55, byte(from), 0x08, 0, 0x45, tos, 0, 0, 0, 1, 0, 0, 64, 17})
+	binary.BigEndian.PutUint16(f[16:], uint16(28+len(payload)))
+	copy(f[26:], under(from).AsSlice())
+	copy(f[30:], under(1).AsSlice())
+	sum := uint32(0)
+	for i := 14; i < 34; i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(f[i:]))
+	}
+	sum = sum&0xffff + sum>>16
+	binary.BigEndian.PutUint16(f[24:], ^uint16(sum+sum>>16))
+	binary.BigEndian.PutUint16(f[34:], 40000)
+	binary.BigEndian.PutUint16(f[36:], vxlan.DefaultPort)
+	binary.BigEndian.PutUint16(f[38:], uint16(8+len(payload)))
+	return append(f, payload...)
+}
+
+// Whatever comes from the wire to a VTEP's port: nothing is lost, what the VTEP lets in
+// reaches the bridge, and its table and counters are those of one that was handed the
+// payloads by themselves.
+func FuzzTunnel(f *testing.F) {
+	h := vxlan.NewHeader(42)
+	good := append(h[:], frame(7, 1, 1, 2, 3)...)
+	other := vxlan.NewHeader(43)
+	f.Add(append([]byte{byte(len(good))}, good...))
+	f.Add(append(append([]byte{byte(len(good))}, good...), append([]byte{byte(len(good))}, append(other[:], frame(7, 2)...)...)...))
+	f.Add([]byte{0, 3, 8, 0, 0})
+	f.Add(append([]byte{22}, append(h[:], 2, 0, 0, 0, 9, 7, 2, 0, 0, 0, 9, 1, 0x81, 0)...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var payloads, frames [][]byte
+		for len(data) > 0 && len(payloads) < 20 {
+			n := min(int(data[0]), len(data)-1)
+			payloads, data = append(payloads, data[1:1+n]), data[1+n:]
+		}
+		w := &line{}
+		var got [][]byte
+		host := overlayHost(1, bare(collect(&got)), func(c *ringside.Config) { c.Wire, c.Ring, c.RAM = w, 64, 8<<20 }, 2)
+		oracle, err := vxlan.New(vxlan.Config{VNI: 42, MAC: vxlan.MAC{2, 0x56}, Remotes: []netip.Addr{under(2)}})
+		require.NoError(t, err)
+		var s vxlan.Socket
+		require.NoError(t, s.Add(oracle))
+		for i, p := range payloads {
+			from, tos := 2+i%3, uint8(len(p))
+			frames = append(frames, tunnelled(from, tos, p))
+			s.Decap(p, len(p), under(from), tos, 0)
+		}
+		w.play(sim.Millisecond, frames...)
+		m, err := ringside.New(host.Config)
+		require.NoError(t, err)
+		defer m.Close()
+		require.NoError(t, m.RunUntil(50*sim.Millisecond))
+		v := m.VTEPs[0]
+		require.NoError(t, v.Check())
+		in, want := v.Stats(), oracle.Stats()
+		in.TxFrames, in.TxBytes, in.TxDropped, in.L2Miss = 0, 0, 0, 0 // what the bridge sends back
+		require.Equal(t, want, in)
+		table := func(v *vxlan.VTEP) (list []string) {
+			for _, e := range v.Entries() {
+				list = append(list, fmt.Sprint(e.MAC, e.Remotes))
+			}
+			return list
+		}
+		require.Equal(t, table(oracle), table(v))
+	})
 }
