@@ -281,6 +281,30 @@ func TestMasqueradeIsAFunction(t *testing.T) {
 	require.Equal(t, run(), run())
 }
 
+// What has no ports is not sent under its own address; gVisor would panic for want
+// of them.
+func TestWhatHasNoPortsIsNotMasqueraded(t *testing.T) {
+	us := [6]byte{2, 0, 0, 0, 0, 3}
+	fragment := func(offset uint16) []byte {
+		ip := ip4("10.0.0.9", "10.0.1.9", 17)
+		ip.Flags, ip.FragOffset = layers.IPv4MoreFragments, offset
+		return frameOf(ether(us, layers.EthernetTypeIPv4), ip, payload(make([]byte, 64)))
+	}
+	cut := func(proto layers.IPProtocol, n int) []byte {
+		return frameOf(ether(us, layers.EthernetTypeIPv4), ip4("10.0.0.9", "10.0.1.9", proto), payload(make([]byte, n)))
+	}
+	for name, f := range map[string][]byte{
+		"first fragment": fragment(0), "next fragment": fragment(8),
+		"half a UDP header": cut(17, 7), "half a TCP header": cut(6, 19), "none": cut(17, 0),
+	} {
+		_, r, in, out := station(t)
+		require.NoError(t, r.Masquerade("eth1", netip.MustParsePrefix("10.0.0.0/24")))
+		in.deliver(f)
+		assert.Empty(t, out.gone, name)
+		assert.Equal(t, []Drop{{"NETFILTER_DROP", 1}}, r.Stats().Drops, name)
+	}
+}
+
 func TestMasqueradeRefuses(t *testing.T) {
 	_, r, _, _ := station(t)
 	assert.ErrorContains(t, r.Masquerade("eth7", netip.MustParsePrefix("10.0.0.0/24")), `no interface "eth7"`)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
@@ -15,6 +16,8 @@ import (
 //	iptables -t nat -A POSTROUTING -s FROM -o OUT -j MASQUERADE
 //
 // does. Connections are forgotten by a timer of the stack's; there is no goroutine.
+// What belongs to no connection, fragments among it, is dropped and not sent under
+// its own address.
 func (s *Stack) Masquerade(out string, from netip.Prefix) error {
 	i := s.iface(out)
 	switch {
@@ -42,7 +45,7 @@ func (s *Stack) Masquerade(out string, from netip.Prefix) error {
 
 	mangle := tables.GetTable(stack.MangleID, six)
 	mangle.Rules = slices.Insert(slices.Clone(mangle.Rules), len(mangle.Rules)-1, stack.Rule{
-		Filter: emptyFilter(six), Target: summed{s},
+		Filter: emptyFilter(six), Target: guard{s},
 	})
 	mangle.BuiltinChains[stack.Postrouting] = len(mangle.Rules) - 2
 	s.enter()
@@ -72,13 +75,26 @@ func fullMask(name string) string {
 	return string(slices.Repeat([]byte{0xFF}, len(name)+1))
 }
 
-// summed is a target that stands in front of NAT on a packet's way out. It says
-// that the packet's sums are complete, so that NAT changes them with the address.
-// Endpoint has why that is not said always.
-type summed struct{ s *Stack }
+// guard is a target that stands in front of NAT on a packet's way out. It says
+// that the packet's sums are complete, so that NAT changes them with the address;
+// endpoint has why that is not said always. And it drops what has no ports where
+// there should be some, for which gVisor's NAT panics: packets that are cut short,
+// and fragments, which it does not put together as Linux does.
+type guard struct{ s *Stack }
 
 // Action implements stack.Target.
-func (t summed) Action(pkt *stack.PacketBuffer, _ stack.Hook, _ *stack.Route, _ stack.AddressableEndpoint) (stack.RuleVerdict, int) {
-	t.s.natting = pkt.NetworkPacketInfo.IsForwardedPacket
+func (g guard) Action(pkt *stack.PacketBuffer, _ stack.Hook, _ *stack.Route, _ stack.AddressableEndpoint) (stack.RuleVerdict, int) {
+	g.s.natting = pkt.NetworkPacketInfo.IsForwardedPacket
+	n := len(pkt.TransportHeader().Slice())
+	switch pkt.TransportProtocolNumber {
+	case header.TCPProtocolNumber:
+		if n < header.TCPMinimumSize {
+			return stack.RuleDrop, 0
+		}
+	case header.UDPProtocolNumber:
+		if n < header.UDPMinimumSize {
+			return stack.RuleDrop, 0
+		}
+	}
 	return stack.RuleAccept, 0
 }

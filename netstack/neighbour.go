@@ -7,6 +7,7 @@ import (
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/header/parse"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"ringside/sim"
@@ -291,7 +292,13 @@ func (i *Interface) unreachable(h *held) {
 		if !ok {
 			return
 		}
-		if hasTransport {
+		switch {
+		case !hasTransport:
+		case proto == header.ICMPv4ProtocolNumber:
+			parse.ICMPv4(pkt)
+		case proto == header.ICMPv6ProtocolNumber:
+			parse.ICMPv6(pkt) // the stack's own does not, and panics for want of a header
+		default:
 			i.s.gv.ParsePacketBufferTransport(proto, pkt)
 		}
 	}

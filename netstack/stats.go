@@ -84,6 +84,7 @@ func (s *Stack) drops(g *tcpip.Stats) (list []Drop) {
 	add("UDP_CSUM", g.UDP.ChecksumErrors)
 	add("TCP_CSUM", g.TCP.ChecksumErrors)
 	add("TCP_INVALID", g.TCP.InvalidSegmentsReceived)
+	add("NETFILTER_DROP", ip.IPTablesPreroutingDropped, ip.IPTablesInputDropped, ip.IPTablesForwardDropped, ip.IPTablesOutputDropped, ip.IPTablesPostroutingDropped)
 	full := add("QDISC_DROP")
 	for _, i := range s.ifaces {
 		*other += i.stat.RxOtherHost
