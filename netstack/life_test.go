@@ -77,6 +77,20 @@ func TestCloseInTheMiddleOfAnythingIsSilent(t *testing.T) {
 	none(t)
 }
 
+// A machine that is connected to itself is closed like any other: its processor is
+// not put to sleep once more.
+func TestCloseWithAConnectionToItself(t *testing.T) {
+	for _, after := range []sim.Time{0, sim.Microsecond, sim.Second} {
+		w := newWorld(t, 1)
+		s := w.stack("a")
+		w.iface(s, 1, 0, "10.0.0.1/24")
+		w.transfer(s, s, "10.0.0.1:80", 100_000)
+		w.run(after)
+		s.Close()
+	}
+	none(t)
+}
+
 func TestAClosedStackRefuses(t *testing.T) {
 	w := newWorld(t, 1)
 	s := w.stack("a")

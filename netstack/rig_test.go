@@ -207,6 +207,7 @@ type transfer struct {
 	chunk    []byte
 	r        *rand.ChaCha8
 	failed   syscall.Errno
+	ended    bool
 }
 
 // transfer begins a transfer from a to to, a machine's address.
@@ -262,7 +263,10 @@ func (t *transfer) send() {
 			return
 		}
 	}
-	t.out.Shutdown(false, true)
+	if !t.ended {
+		t.ended = true
+		t.out.Shutdown(false, true)
+	}
 }
 
 func (t *transfer) receive() {

@@ -167,7 +167,7 @@ func (s *Stack) configure() error {
 func (s *Stack) enter() { s.depth++ }
 
 func (s *Stack) leave() {
-	if s.depth == 1 {
+	if s.depth == 1 && !s.closed { // a processor that Close has let go stays so
 		s.settle()
 	}
 	s.depth--
