@@ -1,7 +1,9 @@
 package app_test
 
 import (
+	"io"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -89,4 +91,39 @@ func TestBlastIsCounted(t *testing.T) {
 	require.EqualValues(t, 1000, value(t, m, "udp-blast", "sent"))
 	t.Log(s.Results(), lost)
 	require.InDelta(t, 1000-lost, value(t, s, "udp-sink", "received"), 1)
+}
+
+// Machines that are faster than the cable fill it: of 1514 bytes and the 24 around a
+// frame on the wire 1448 are payload, with the timestamps of TCP. Acknowledgements go
+// the other way.
+func TestBulkFillsTheCable(t *testing.T) {
+	for bps, bytes := range map[uint64]string{100e6: "1m", 1e9: "4m", 10e9: "32m"} {
+		s, _ := pair(t, guesttest.Cable{BPS: bps}, run(t, "bulk-recv"), run(t, "bulk-send", "to", "10.0.0.1:5001", "bytes", bytes))
+		want := bps * 1448 / (1514 + 24)
+		require.InEpsilon(t, want, value(t, s, "bulk-recv", "rate"), 0.01, "at %d bit/s", bps)
+	}
+}
+
+// A slow program is what a connection is as fast as: one that works 100 us for every
+// 8 KiB reads 80 KiB a millisecond, whatever the cable could carry.
+func TestASlowReaderSlowsTheSender(t *testing.T) {
+	const piece, work = 8 << 10, 100 * time.Microsecond
+	slow := procs{{Name: "slow", Main: func(p *guest.Proc) error {
+		l, err := p.Listen("tcp", ":5001")
+		if err != nil {
+			return err
+		}
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		for b := make([]byte, piece); ; p.Work(work) {
+			if _, err := io.ReadFull(c, b); err != nil {
+				c.Close()
+				return nil
+			}
+		}
+	}}}
+	_, m := pair(t, guesttest.Cable{}, slow, run(t, "bulk-send", "to", "10.0.0.1:5001", "bytes", "16m"))
+	require.InEpsilon(t, int64(piece*8*time.Second/work), value(t, m, "bulk-send", "rate"), 0.03)
 }

@@ -72,7 +72,7 @@ func ring(t testing.TB, seed uint64, n int) (string, int) {
 // stream sends what the process's chance gives and reads the hash of what arrived.
 func stream(p *guest.Proc, c net.Conn) error {
 	h, b := sha256.New(), make([]byte, 10_000)
-	for range 20 {
+	for range 10 {
 		for i := range b {
 			b[i] = byte(p.Rand().Uint32())
 		}

@@ -143,7 +143,7 @@ func (in *iface) Send(p *netstack.Packet) bool {
 // first.
 func (in *iface) xmit(p *netstack.Packet) bool {
 	k, ok := in.k, true
-	if p.Meta.GSO != offload.GSONone && p.Len > in.feat.GSOMax {
+	if g := p.Meta.GSO; g == offload.GSOUDPL4 || g != offload.GSONone && p.Len > in.feat.GSOMax {
 		err := offload.Segment(p.Parts, p.Meta, func(hdr []byte, payload [][]byte, m offload.Meta) {
 			parts := append([][]byte{hdr}, payload...)
 			n := 0
