@@ -9,7 +9,7 @@ import (
 
 // labs are scenarios of several machines.
 func labs() []Scenario {
-	return append([]Scenario{inLine()}, tcp()...)
+	return append([]Scenario{inLine(), overlay()}, tcp()...)
 }
 
 // inLine is three machines in a row, one of the cables bad and pulled for a while,
