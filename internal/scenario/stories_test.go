@@ -75,6 +75,8 @@ var broken = []struct{ story, old, new, fails string }{
 	{"migration", "start: 600ms", "start: 800ms", "peers.client.ping.received"},
 	{"migration", "- {at: 500ms, migrate", "- {at: 1095ms, migrate", "sw.bridges.br0.fdb.moved"},
 	{"multi-queue", "link: 10G, queues: 4", "link: 10G, queues: 1", "four.cpus.cpu0.load"},
+	{"nat", "from: 10.0.0.0/24, out: out", "from: 10.9.0.0/24, out: out", "peers.world.http.requests"},
+	{"nat", "forward: on", "forward: off", "a.vms.green.ping.received"},
 	{"nfv-chain", "pass in tcp", "drop in tcp", "a.vms.server.http.requests"},
 	{"nfv-chain", "inside: eth0", "pass: on\n              inside: eth0", "peers.client.ping.received"},
 	{"offloads", "link: 10G, offloads: all", "link: 10G", "offload.frames.merged"},
