@@ -17,6 +17,7 @@ import (
 type call struct {
 	do    attempt // nil: the process is in its program
 	begun bool    // an attempt has been made
+	asked bool    // and it was asked whether the next one can do more
 	free  bool    // no system call at all: nothing is charged for the border
 
 	sock    *socket
@@ -26,6 +27,7 @@ type call struct {
 	addr    netip.AddrPort
 	meta    offload.Meta
 	number  int
+	value   int
 	until   sim.Time // a deadline
 	work    sim.Time // what is left of it
 
@@ -50,7 +52,7 @@ const (
 // enter makes a system call of the process that is running and returns its error.
 func (k *Kernel) enter(do attempt) error {
 	p := k.inside
-	p.call.do, p.call.begun, p.call.n, p.call.ns, p.call.err = do, false, 0, nil, nil
+	p.call.do, p.call.begun, p.call.asked, p.call.n, p.call.ns, p.call.err = do, false, false, 0, nil, nil
 	p.pause()
 	return p.call.err
 }
@@ -134,7 +136,7 @@ func doConnect(k *Kernel, p *Proc) progress {
 		errno = syscall.EINPROGRESS
 	}
 	if errno == syscall.EINPROGRESS {
-		return s.sleep(p, syscall.PollOut, c.until)
+		return s.wait(p, syscall.PollOut, c.until)
 	}
 	return c.fail(errno)
 }
@@ -148,7 +150,7 @@ func doAccept(k *Kernel, p *Proc) progress {
 	}
 	ns, errno := s.ns.Accept()
 	if errno == syscall.EAGAIN {
-		return s.sleep(p, syscall.PollIn, s.readBy)
+		return s.wait(p, syscall.PollIn, s.readBy)
 	}
 	c.ns = ns
 	return c.fail(errno)
@@ -163,7 +165,7 @@ func doRead(k *Kernel, p *Proc) progress {
 	}
 	n, errno := s.ns.Read(c.buf)
 	if errno == syscall.EAGAIN {
-		return s.sleep(p, syscall.PollIn, s.readBy)
+		return s.wait(p, syscall.PollIn, s.readBy)
 	}
 	return k.copiedOut(c, n, errno)
 }
@@ -177,7 +179,7 @@ func doReadFrom(k *Kernel, p *Proc) progress {
 	}
 	n, from, errno := s.ns.ReadFrom(c.buf)
 	if errno == syscall.EAGAIN {
-		return s.sleep(p, syscall.PollIn, s.readBy)
+		return s.wait(p, syscall.PollIn, s.readBy)
 	}
 	c.addr = from
 	return k.copiedOut(c, n, errno)
@@ -205,7 +207,7 @@ func doWrite(k *Kernel, p *Proc) progress {
 	}
 	n, errno := s.ns.Write(c.buf[:min(len(c.buf), stretchMax)])
 	if errno == syscall.EAGAIN {
-		return s.sleep(p, syscall.PollOut, s.writeBy)
+		return s.wait(p, syscall.PollOut, s.writeBy)
 	}
 	k.copiedIn(c, n)
 	c.buf = c.buf[n:]
@@ -230,7 +232,7 @@ func doSend(k *Kernel, p *Proc) progress {
 		n, errno = s.ns.Write(c.buf)
 	}
 	if errno == syscall.EAGAIN {
-		return s.sleep(p, syscall.PollOut, s.writeBy)
+		return s.wait(p, syscall.PollOut, s.writeBy)
 	}
 	k.copiedIn(c, n)
 	return c.fail(errno)
@@ -243,6 +245,19 @@ func (k *Kernel) copiedIn(c *call, n int) {
 	}
 	c.n += n
 	k.settle()
+}
+
+// doSetOption and doOption are setsockopt(2) and getsockopt(2).
+func doSetOption(_ *Kernel, p *Proc) progress {
+	c := &p.call
+	return c.fail(c.sock.ns.SetOption(netstack.Option(c.number), c.value))
+}
+
+func doOption(_ *Kernel, p *Proc) progress {
+	c := &p.call
+	v, errno := c.sock.ns.GetOption(netstack.Option(c.number))
+	c.n = v
+	return c.fail(errno)
 }
 
 // doShutdown is shutdown(2).

@@ -55,6 +55,36 @@ func (s *socket) wakeReady() {
 	s.wake(ready)
 }
 
+// wait has the process wait until one of the events may hold, or the deadline by.
+// What it waits for may have come within the very call that would not go on, as on a
+// connection to the machine itself: then it is tried again, once.
+func (s *socket) wait(p *Proc, want syscall.Events, by sim.Time) progress {
+	if c := &p.call; !c.asked && s.ns.Ready()&want != 0 {
+		c.asked = true
+		return again
+	}
+	p.call.asked = false
+	return s.sleep(p, want, by)
+}
+
+// SetOption sets a socket option.
+func (s *socket) SetOption(o netstack.Option, v int) error {
+	if p := s.k.inside; p != nil {
+		p.call.number, p.call.value = int(o), v
+	}
+	_, err := s.enter("set", doSetOption, nil, none)
+	return err
+}
+
+// Option is what a socket option is set to.
+func (s *socket) Option(o netstack.Option) (int, error) {
+	if p := s.k.inside; p != nil {
+		p.call.number = int(o)
+	}
+	c, err := s.enter("get", doOption, nil, none)
+	return c.n, err
+}
+
 // enter makes a system call on s with buf. The error is wrapped as package net
 // does it.
 func (s *socket) enter(op string, do attempt, buf []byte, to netip.AddrPort) (*call, error) {

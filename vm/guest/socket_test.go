@@ -2,6 +2,7 @@ package guest_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringside/netstack"
 	"ringside/sim"
 	"ringside/syscall"
 	"ringside/vm/guest"
@@ -303,4 +305,44 @@ func TestCallsAfterTheEndSayThatAllIsClosed(t *testing.T) {
 	_, err := c.Read(make([]byte, 1))
 	require.True(t, errors.Is(err, net.ErrClosed), "%v", err)
 	require.NoError(t, c.Close())
+}
+
+// What happens within the call that then would wait is not missed.
+func TestAMachineTalksToItself(t *testing.T) {
+	lab := guesttest.New(t, 1)
+	ok := 0
+	lab.Machine(guest.Config{Name: "m", Processes: []guest.Process{{Name: "echo", Main: echoTCP}, {Name: "client", Main: func(p *guest.Proc) error {
+		for _, addr := range []string{"10.0.0.1:7", "[2001:db8::1]:7"} {
+			c, err := p.Dial("tcp", addr)
+			if err != nil {
+				return err
+			}
+			want := make([]byte, 1<<20)
+			p.Go("writer", func(p *guest.Proc) error {
+				if _, err := c.Write(want); err != nil {
+					return err
+				}
+				return c.(*guest.Conn).CloseWrite()
+			})
+			got, err := io.ReadAll(c)
+			if err != nil || len(got) != len(want) {
+				return fmt.Errorf("%d bytes, %w", len(got), err)
+			}
+			ok++
+		}
+		return nil
+	}}}}, "10.0.0.1/24 2001:db8::1/64")
+	lab.Run()
+	require.Equal(t, 2, ok)
+}
+
+func TestOptionsAreSetAndRead(t *testing.T) {
+	between(t, nothing, func(p *guest.Proc, c *guest.Conn) error {
+		require.NoError(t, c.SetOption(netstack.TTL, 7))
+		v, err := c.Option(netstack.TTL)
+		require.NoError(t, err)
+		require.Equal(t, 7, v)
+		require.ErrorIs(t, c.SetOption(netstack.TTL, 700), syscall.EINVAL)
+		return nil
+	})
 }
