@@ -61,6 +61,12 @@ var interruptWords = [...]string{ByNAPI: "napi", PerFrame: "per-frame"}
 // MarshalText is the word for i.
 func (i Interrupts) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
 
+// UnmarshalText reads the word.
+func (i *Interrupts) UnmarshalText(text []byte) (err error) {
+	*i, err = ParseInterrupts(string(text))
+	return err
+}
+
 // String is the word for i that ParseInterrupts reads.
 func (i Interrupts) String() string {
 	if int(i) >= len(interruptWords) {
@@ -88,7 +94,22 @@ const (
 	maxKnobTime = sim.Second
 )
 
-// check finds what cannot be on a machine with so many CPUs.
+// ErrBatching says of an error that a Batching cannot be.
+var ErrBatching = errors.New("no such way of taking frames in")
+
+// Check says what cannot be on a machine with so many CPUs. Its errors are
+// ErrBatching.
+func (b *Batching) Check(cpus int) error {
+	if err := b.check(cpus); err != nil {
+		return &batchingError{err}
+	}
+	return nil
+}
+
+type batchingError struct{ error }
+
+func (e *batchingError) Is(target error) bool { return target == ErrBatching }
+
 func (b *Batching) check(cpus int) error {
 	bound := func(what string, n, most int) error {
 		if n < 0 || n > most {

@@ -110,7 +110,7 @@ func Boot(cfg Config) (*Kernel, error) {
 		named: map[string]bool{}, taps: map[string]*tap{}, tapQueue: cfg.TapQueue, ids: cfg.FirstID,
 	}
 	k.batching = cfg.Batching
-	if err := k.batching.check(max(cfg.CPUs, 1)); err != nil {
+	if err := k.batching.Check(max(cfg.CPUs, 1)); err != nil {
 		return nil, err
 	}
 	k.batching.defaults()

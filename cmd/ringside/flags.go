@@ -22,6 +22,7 @@ import (
 type value struct {
 	kind, text string
 	set        func(string) error
+	all        []string // that were set, one after another
 }
 
 func (v *value) Set(s string) error {
@@ -29,6 +30,7 @@ func (v *value) Set(s string) error {
 		return err
 	}
 	v.text = s
+	v.all = append(v.all, s)
 	return nil
 }
 func (v *value) String() string { return v.text }
@@ -36,7 +38,7 @@ func (v *value) Type() string   { return v.kind }
 
 // flag adds a flag that set parses; def is only shown.
 func flag(fs *pflag.FlagSet, name, kind, def, usage string, set func(string) error) {
-	fs.Var(&value{kind, def, set}, name, usage)
+	fs.Var(&value{kind: kind, text: def, set: set}, name, usage)
 }
 
 // whole adds a flag for a whole number from lo to hi. It is left at what it is

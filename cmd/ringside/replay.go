@@ -257,8 +257,9 @@ interrupted.`,
 	}
 	fs := c.Flags()
 	o.machine(fs)
+	o.batching(fs)
 	whole(fs, &o.replay.Loop, "loop", "1", "times the files are played", 1, 1<<30, "10")
-	fs.Var(&value{"FILE", "", func(s string) error { out = s; return nil }}, "out", "write a pcapng with one interface for every stage: what passed there, its fate and why")
+	fs.Var(&value{kind: "FILE", set: func(s string) error { out = s; return nil }}, "out", "write a pcapng with one interface for every stage: what passed there, its fate and why")
 	o.paper(fs)
 	fs.BoolVarP(&quiet, "quiet", "q", false, "print nothing but errors, and the report if --json asks for it")
 	return c

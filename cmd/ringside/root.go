@@ -14,6 +14,8 @@ import (
 
 	"ringside"
 	"ringside/internal/spell"
+	"ringside/kernel"
+	"ringside/load"
 )
 
 // Exit codes.
@@ -59,7 +61,7 @@ func outcome(ctx context.Context, err error, errs io.Writer) int {
 		}
 		fmt.Fprintln(errs, line)
 	}
-	if errors.As(err, &wrong) || errors.As(err, &input) {
+	if errors.As(err, &wrong) || errors.As(err, &input) || errors.Is(err, load.ErrRate) || errors.Is(err, kernel.ErrBatching) {
 		return exitUsage
 	}
 	return exitFailed

@@ -87,7 +87,7 @@ usage or a file that is not right.`,
 	fs.BoolVar(&r.facts, "facts", false, "print every name that expectations can have, with its value at the end")
 	fs.BoolVar(&r.bill, "bill", false, "print the bill of each host")
 	fs.BoolVarP(&r.verbose, "verbose", "v", false, "tell several files in full, too, and on standard error what programs log")
-	fs.Var(&value{"FILE", "", func(s string) error { r.out = s; return nil }}, "out", "write a pcapng with one interface for every stage of every host: what passed there, its fate and why")
+	fs.Var(&value{kind: "FILE", set: func(s string) error { r.out = s; return nil }}, "out", "write a pcapng with one interface for every stage of every host: what passed there, its fate and why")
 	fs.BoolVar(&r.list, "list-programs", false, "list the programs that a file can name, their arguments and results")
 	fs.BoolVar(&r.json, "json", false, "print one JSON object for each file, "+scenario.ResultSchema)
 	whole(fs, &r.width, "width", "", "columns of the page, at most 100; otherwise those of the terminal", report.MinWidth, 1000, "80")
