@@ -48,8 +48,8 @@ type Config struct {
 
 	CPUs     int // 0 means one for every queue and up to four for the guests, or eight with vhost workers among them
 	VMs      []VM
-	TapQueue int             // frames that wait for a guest; 0 means 1000
-	Batching kernel.Batching // the zero value is Linux's defaults
+	TapQueue int      // frames that wait for a guest; 0 means 1000
+	Batching Batching // the zero value is Linux's defaults
 
 	Ageing     sim.Time  // of the first bridge's entries; 0 means 300 s
 	MaxLearned int       // bound of the first bridge's forwarding database; 0 means the bridge's default
@@ -77,6 +77,19 @@ const NoITR sim.Time = -1
 // DefaultITR is the gap between interrupts that a Config without one has: 20,000
 // a second, the bulk class of the igb driver.
 const DefaultITR = 50 * sim.Microsecond
+
+// Batching is how the kernel trades latency for throughput on the way in.
+type Batching = kernel.Batching
+
+// Interrupts is how frames are taken off a NIC's ring.
+type Interrupts = kernel.Interrupts
+
+const (
+	ByNAPI   = kernel.ByNAPI
+	PerFrame = kernel.PerFrame
+
+	MaxNAPIWeight = kernel.MaxWeight
+)
 
 // HostStack is the host's own network stack on the bridge's local port.
 type HostStack = kernel.HostStack

@@ -143,17 +143,34 @@ func (b *Batching) check(cpus int) error {
 	return nil
 }
 
+// Or is b, and what o has where b says nothing.
+func (b Batching) Or(o Batching) Batching {
+	for _, f := range [...]struct{ to, from *int }{
+		{&b.Weight, &o.Weight}, {&b.List, &o.List}, {&b.Budget, &o.Budget}, {&b.Backlog, &o.Backlog}, {&b.DeferHardIRQs, &o.DeferHardIRQs},
+	} {
+		fill(f.to, *f.from)
+	}
+	for _, f := range [...]struct{ to, from *sim.Time }{
+		{&b.BudgetTime, &o.BudgetTime}, {&b.FlushTimeout, &o.FlushTimeout}, {&b.BusyPoll, &o.BusyPoll},
+	} {
+		fill(f.to, *f.from)
+	}
+	fill(&b.Interrupts, o.Interrupts)
+	fill(&b.Threaded, o.Threaded)
+	fill(&b.AdaptiveITR, o.AdaptiveITR)
+	fill(&b.RPS, o.RPS)
+	return b
+}
+
+// fill sets what is zero.
+func fill[T comparable](to *T, v T) {
+	var zero T
+	if *to == zero {
+		*to = v
+	}
+}
+
 // defaults fills in what Linux does.
 func (b *Batching) defaults() {
-	for _, d := range [...]struct {
-		at *int
-		to int
-	}{{&b.Weight, napiWeight}, {&b.List, groNormalBatch}, {&b.Budget, netdevBudget}, {&b.Backlog, maxBacklog}} {
-		if *d.at == 0 {
-			*d.at = d.to
-		}
-	}
-	if b.BudgetTime == 0 {
-		b.BudgetTime = netdevBudgetT
-	}
+	*b = b.Or(Batching{Weight: napiWeight, List: groNormalBatch, Budget: netdevBudget, BudgetTime: netdevBudgetT, Backlog: maxBacklog})
 }

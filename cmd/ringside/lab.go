@@ -33,6 +33,7 @@ func (o *options) readLab() error {
 	if c.TapQueue == 0 {
 		c.TapQueue = lab.Config.TapQueue
 	}
+	c.Batching = c.Batching.Or(lab.Config.Batching)
 	if r.Map == nil {
 		r.Map = []ringside.Mapping{}
 	}

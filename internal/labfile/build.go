@@ -98,6 +98,7 @@ func (l *lab) processors() {
 			l.Wrong(c.field, "there are CPUs 0 to %d; cpus: %d makes more", n-1, k+1)
 		}
 	}
+	l.checkBatching(n)
 }
 
 // build makes each bridge with its ports and entries, as the machine will, so

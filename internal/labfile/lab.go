@@ -138,6 +138,7 @@ type lab struct {
 	vteps    []*vtepAt
 	programs []string
 	cpus     []reference // that guests are to run on
+	batching field       // nothing if the file does not say
 	runs     map[string][]programs.Entry
 	used     map[string]form.Place
 }
@@ -176,6 +177,7 @@ func (l *lab) top(f field) {
 		{Name: "schema", Read: func(field) {}},
 		{Name: "cpus", Read: form.Whole(l.Reader, &l.cfg.CPUs, 1, 1024)},
 		{Name: "tap_queue", Read: form.Whole(l.Reader, &l.cfg.TapQueue, 1, 1<<20)},
+		{Name: "batching", Read: l.readBatching},
 		{Name: "forward", Read: l.On(&l.cfg.Forward)},
 		{Name: "routes", Read: func(f field) { Routes(l.Reader, f, &l.cfg.Routes) }},
 		{Name: "masquerade", Read: l.masquerade},
