@@ -84,10 +84,13 @@ type Batching = kernel.Batching
 // Interrupts is how frames are taken off a NIC's ring.
 type Interrupts = kernel.Interrupts
 
+// The ways to take frames off a ring, and the bound of Batching.Weight.
 const (
-	ByNAPI   = kernel.ByNAPI
+	// ByNAPI is polls after an interrupt.
+	ByNAPI = kernel.ByNAPI
+	// PerFrame is a hard interrupt for each, as before NAPI.
 	PerFrame = kernel.PerFrame
-
+	// MaxNAPIWeight is the most frames that one poll may take.
 	MaxNAPIWeight = kernel.MaxWeight
 )
 
