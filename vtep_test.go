@@ -693,11 +693,11 @@ func TestTCPOfGuestsThatKnowNothingOfTheTunnel(t *testing.T) {
 }
 
 // tunnelled is a UDP packet from a host to the VTEP of host 1 with that payload.
-func tunnelled(from int, tos uint8, payload []byte) []byte {
+func tunnelled(from netip.Addr, tos uint8, payload []byte) []byte {
 	f := make([]byte, 14+20+8, 14+20+8+len(payload))
-	copy(f, []byte{0x02, 0x4e, 0, 0, 0, 0, 2, 0, 0, 0, 0x55, byte(from), 0x08, 0, 0x45, tos, 0, 0, 0, 1, 0, 0, 64, 17})
+	copy(f, []byte{0x02, 0x4e, 0, 0, 0, 0, 2, 0, 0, 0, 0x55, 1, 0x08, 0, 0x45, tos, 0, 0, 0, 1, 0, 0, 64, 17})
 	binary.BigEndian.PutUint16(f[16:], uint16(28+len(payload)))
-	copy(f[26:], under(from).AsSlice())
+	copy(f[26:], from.AsSlice())
 	copy(f[30:], under(1).AsSlice())
 	sum := uint32(0)
 	for i := 14; i < 34; i += 2 {
@@ -736,9 +736,9 @@ func FuzzTunnel(f *testing.F) {
 		var s vxlan.Socket
 		require.NoError(t, s.Add(oracle))
 		for i, p := range payloads {
-			from, tos := 2+i%3, uint8(len(p))
+			from, tos := under(2+i%3), uint8(len(p))
 			frames = append(frames, tunnelled(from, tos, p))
-			s.Decap(p, len(p), under(from), tos, 0)
+			s.Decap(p, len(p), from, tos, 0)
 		}
 		w.play(sim.Millisecond, frames...)
 		m, err := ringside.New(host.Config)
@@ -758,4 +758,39 @@ func FuzzTunnel(f *testing.F) {
 		}
 		require.Equal(t, table(oracle), table(v))
 	})
+}
+
+// A packet whose sender cannot be a host is refused by IP, before anything is learned of
+// it: else the VTEP would send to a group, or to itself.
+func TestNothingIsLearnedFromASenderThatIsNone(t *testing.T) {
+	h := vxlan.NewHeader(42)
+	for _, from := range []string{"255.255.255.255", "224.0.0.1", "127.0.0.1", "198.51.100.255", "198.51.100.1", "0.0.0.0"} {
+		w := (&line{}).play(sim.Millisecond, tunnelled(netip.MustParseAddr(from), 0, append(h[:], frame(7, 1)...)))
+		var got [][]byte
+		host := overlayHost(1, bare(collect(&got)), func(c *ringside.Config) { c.Wire = w }, 2)
+		m, err := ringside.New(host.Config)
+		require.NoError(t, err)
+		require.NoError(t, m.Run())
+		assert.Equal(t, 1, m.VTEPs[0].Len(), "from %s", from)
+		assert.Empty(t, got, "from %s", from)
+		m.Close()
+	}
+}
+
+// A remote that is the host itself is refused from the start, and dropped when it is set
+// later.
+func TestATunnelToItself(t *testing.T) {
+	var got [][]byte
+	host := overlayHost(1, bare(spaced(&got, frame(7, 1))), func(c *ringside.Config) { c.VTEPs[0].Local = netip.Addr{} }, 1)
+	_, err := ringside.New(host.Config)
+	require.ErrorContains(t, err, "vxlan0: remote 198.51.100.1 is an address of this very host")
+	host.VTEPs[0].Remotes = nil
+	m, err := ringside.New(host.Config)
+	require.NoError(t, err)
+	defer m.Close()
+	require.NoError(t, m.Kernel.ChangeVTEP(m.VTEPs[0], func(v *vxlan.VTEP) error {
+		return v.Add(vxlan.Entry{Kind: vxlan.Permanent, Remotes: []vxlan.Remote{{Addr: under(1)}}}, 0)
+	}))
+	require.NoError(t, m.Run())
+	assert.Equal(t, map[string]uint64{"VXLAN_VNI_NOT_FOUND": 1}, m.Report().Conservation.Dropped)
 }

@@ -60,6 +60,7 @@ const (
 	NoSocket
 	NeighFailed
 	IPOutNoRoutes
+	IPInvalidSource
 	SKBGSOSeg
 	SKBCsum
 	VXLANInvalidHdr
@@ -146,6 +147,7 @@ var reasons = [NumReasons]reasonInfo{
 	UDPCsum:               {"UDP_CSUM", true, "UDP checksum is wrong"},
 	NoSocket:              {"NO_SOCKET", true, "no socket for it"},
 	NeighFailed:           {"NEIGH_FAILED", true, "next hop does not answer"},
+	IPInvalidSource:       {"IP_INVALID_SOURCE", true, "the sender's address is no host's"},
 	IPOutNoRoutes:         {"IP_OUTNOROUTES", true, "no route to where it is to go"},
 	SKBGSOSeg:             {"SKB_GSO_SEG", true, "segmentation failed"},
 	SKBCsum:               {"SKB_CSUM", true, "half-done checksum could not be completed"},

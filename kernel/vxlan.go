@@ -232,6 +232,10 @@ func (t *vtep) xmit(c *CPU, s *skb) {
 
 // xmitOne is vxlan_xmit_one for one holder of s.
 func (t *vtep) xmitOne(c *CPU, s *skb, o *vxlan.Out) {
+	if t.k.host.owns(o.To.Addr()) { // set so since it was plugged in: see encap_bypass_if_local
+		c.drop(s, cost.Tunnel, cost.VXLANVNINotFound)
+		return
+	}
 	if t.tooBig(c, s, o) {
 		return
 	}

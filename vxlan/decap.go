@@ -82,6 +82,8 @@ type Decap struct {
 func (s *Socket) Decap(payload []byte, length int, from netip.Addr, tos uint8, now sim.Time) Decap {
 	h, ok := ParseHeader(payload)
 	switch {
+	case !host(from): // IP should have refused it, but for 0.0.0.0
+		return Decap{Reason: cost.IPInvalidSource}
 	case !ok:
 		return Decap{Reason: cost.PktTooSmall}
 	case !h.Valid:

@@ -156,6 +156,19 @@ func TestVTEPsOfOnePortAreToldApartByTheirNetwork(t *testing.T) {
 	assert.Equal(t, []*VTEP{a}, s.VTEPs())
 }
 
+func TestASenderThatIsNoHostIsRefused(t *testing.T) {
+	var s Socket
+	v := plain(t)
+	require.NoError(t, s.Add(v))
+	p := payload(5, stations[1])
+	for _, from := range []string{"0.0.0.0", "224.0.0.1", "255.255.255.255", "ff02::1", "::"} {
+		d := s.Decap(p, len(p), netip.MustParseAddr(from), 0, 0)
+		assert.Equal(t, cost.IPInvalidSource, d.Reason, from)
+	}
+	assert.Equal(t, cost.IPInvalidSource, s.Decap(p, len(p), netip.Addr{}, 0, 0).Reason)
+	assert.Equal(t, 1, v.Len(), "nothing was learned")
+}
+
 func TestEntriesAge(t *testing.T) {
 	var s Socket
 	v := plain(t)
