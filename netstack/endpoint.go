@@ -1,6 +1,8 @@
 package netstack
 
 import (
+	"encoding/binary"
+
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
@@ -163,20 +165,33 @@ func (e *endpoint) describe(pkt *stack.PacketBuffer, p *Packet) tcpip.Error {
 	}
 	ip, transport := pkt.NetworkHeader().Slice(), pkt.TransportHeader().Slice()
 	start := header.EthernetMinimumSize + len(ip)
-	pseudo(pkt.Network(), transport[at:], p.Len-start)
+	sum := pseudoSum(ip, uint8(pkt.TransportProtocolNumber), p.Len-start)
+	g := &pkt.GSOOptions
+	n := p.Len - start - len(transport)
+	cut := g.Type != stack.GSONone && n > int(g.MSS)
+	if !cut && !e.i.cfg.TxChecksum {
+		complete(transport, at, sum, pkt.Data().Checksum())
+		return nil
+	}
+	binary.BigEndian.PutUint16(transport[at:], sum)
 	p.Meta.NeedsCsum = true
 	p.Meta.CsumStart, p.Meta.CsumOffset = uint16(start), at
-	if g := &pkt.GSOOptions; g.Type != stack.GSONone {
-		if n := p.Len - start - len(transport); n > int(g.MSS) {
-			p.Meta.GSO, p.Meta.GSOSize, p.Meta.HdrLen = gsoOf(g.Type), g.MSS, uint16(start+len(transport))
-			p.Meta.Segs = uint16((n + int(g.MSS) - 1) / int(g.MSS))
-			return nil
-		}
-	}
-	if !e.i.cfg.TxChecksum {
-		offload.Complete(p.Parts, &p.Meta)
+	if cut {
+		p.Meta.GSO, p.Meta.GSOSize, p.Meta.HdrLen = gsoOf(g.Type), g.MSS, uint16(start+len(transport))
+		p.Meta.Segs = uint16((n + int(g.MSS) - 1) / int(g.MSS))
 	}
 	return nil
+}
+
+// complete writes a checksum. A sum of 0 is written as all ones, which is the same to
+// TCP, and to UDP means that there is one [RFC 768].
+func complete(transport []byte, at, pseudo, data uint16) {
+	transport[at], transport[at+1] = 0, 0
+	sum := ^checksum.Combine(checksum.Checksum(transport, pseudo), data)
+	if sum == 0 && at == udpSum {
+		sum = 0xFFFF
+	}
+	binary.BigEndian.PutUint16(transport[at:], sum)
 }
 
 // sumAt is where the checksum stands in the transport header of a packet that is
@@ -202,15 +217,23 @@ func sumAt(pkt *stack.PacketBuffer) uint16 {
 	case pkt.TransportProtocolNumber == header.TCPProtocolNumber && transport >= header.TCPMinimumSize:
 		return header.TCPChecksumOffset
 	case pkt.TransportProtocolNumber == header.UDPProtocolNumber && transport >= header.UDPMinimumSize:
-		return 6
+		return udpSum
 	}
 	return 0
 }
 
-// pseudo writes the sum of the pseudo-header to where the checksum will stand.
-func pseudo(ip header.Network, at []byte, length int) {
-	sum := header.PseudoHeaderChecksum(ip.TransportProtocol(), ip.SourceAddress(), ip.DestinationAddress(), uint16(length))
-	at[0], at[1] = byte(sum>>8), byte(sum)
+// udpSum is where the checksum stands in a UDP header.
+const udpSum = 6
+
+// pseudoSum is the sum of the pseudo-header of a packet whose IP header begins ip and
+// whose payload is of a length.
+func pseudoSum(ip []byte, proto uint8, length int) uint16 {
+	addrs := ip[12:20]
+	if ip[0]>>4 == 6 {
+		addrs = ip[8:40]
+	}
+	sum := uint32(offload.Sum(addrs, uint16(proto))) + uint32(length)
+	return uint16(sum>>16 + sum&0xFFFF)
 }
 
 func gsoOf(t stack.GSOType) offload.GSO {

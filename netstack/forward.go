@@ -1,6 +1,8 @@
 package netstack
 
 import (
+	"encoding/binary"
+
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -116,7 +118,8 @@ func (e *endpoint) forwarded(pkt *stack.PacketBuffer, p *Packet) tcpip.Error {
 	}
 	ip := pkt.NetworkHeader().Slice()
 	if s.masqueraded { // the sum of what was the pseudo-header
-		pseudo(pkt.Network(), p.at(int(m.CsumStart)+int(m.CsumOffset)), p.Len-header.EthernetMinimumSize-len(ip))
+		sum := pseudoSum(ip, uint8(pkt.TransportProtocolNumber), p.Len-int(m.CsumStart))
+		binary.BigEndian.PutUint16(p.at(int(m.CsumStart)+int(m.CsumOffset)), sum)
 	}
 	if m.GSO == offload.GSONone && !e.i.cfg.TxChecksum {
 		offload.Complete(p.Parts, m)
