@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestReadmeShowsWhatTheCommandPrints(t *testing.T) { shows(t, "README.md", 3) }
+func TestReadmeShowsWhatTheCommandPrints(t *testing.T) { shows(t, "README.md", 4) }
 
 func TestBridgePageShowsWhatTheCommandPrints(t *testing.T) { shows(t, "docs/bridge.md", 6) }
 
