@@ -56,7 +56,8 @@ type MDBEntry struct {
 }
 
 // NoBridge as an interface's Bridge leaves it alone: what comes in by it nobody
-// wants, and all it can be is the far end of a mirror.
+// wants, unless the host has an address there. Else all it can be is the far end of a
+// mirror.
 const NoBridge = "none"
 
 // A NIC is one adapter, with a wire of its own. The zero value is what Config

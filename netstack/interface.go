@@ -26,8 +26,9 @@ type Packet struct {
 // A Link takes what an interface sends.
 type Link interface {
 	// Send takes one frame; false means that there is no room, and the frame is
-	// dropped and counted. It may write to the frame, and may not call back into
-	// the stack.
+	// dropped and counted. It may write to the headers; what lies behind them may
+	// be sent again. Of the stack it may call SendUDP and nothing else, when it is
+	// done with the packet.
 	Send(p *Packet) bool
 }
 

@@ -197,3 +197,46 @@ func TestATunnelFollowsTheRoutes(t *testing.T) {
 	require.NoError(t, q.i.RemoveAddress(netip.MustParseAddr("10.0.1.1")))
 	assert.Equal(t, syscall.ENETUNREACH, send())
 }
+
+// A relay is a link that sends what it gets in a datagram of the same stack, as a
+// tunnel does that is a port of a bridge.
+type relay struct {
+	s        *Stack
+	from, to netip.AddrPort
+	errno    []syscall.Errno
+}
+
+func (r *relay) Send(p *Packet) bool {
+	payload := bytes.Join(p.Parts, nil)
+	r.errno = append(r.errno, r.s.SendUDP(r.from, r.to, 0, 64, true, false, [][]byte{payload}))
+	return true
+}
+
+// A link may send by SendUDP while the stack sends by it, whatever it sends: ARP, a
+// datagram of a socket's, a segment of the processor's.
+func TestALinkMaySendByATunnel(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b, _, _ := w.two(sim.Microsecond)
+	r := &relay{s: a, from: netip.MustParseAddrPort("10.0.0.1:9999"), to: netip.MustParseAddrPort("10.0.0.2:7777")}
+	inner, err := a.AddInterface(InterfaceConfig{Name: "inner", MAC: [6]byte{2, 0, 0, 0, 0, 7}, Link: r})
+	require.NoError(t, err)
+	require.NoError(t, inner.AddAddress(netip.MustParsePrefix("192.168.0.1/24")))
+	inner.AddNeighbour(netip.MustParseAddr("192.168.0.2"), peerMAC)
+	sink := w.open(b, "udp4", "10.0.0.2:7777")
+	w.open(a, "udp4", "").WriteTo([]byte("datagram"), netip.MustParseAddrPort("192.168.0.2:1"))
+	w.open(a, "udp4", "").WriteTo([]byte("asks"), netip.MustParseAddrPort("192.168.0.3:1"))
+	w.open(a, "tcp4", "").Connect(netip.MustParseAddrPort("192.168.0.2:80"))
+	w.run(500 * sim.Millisecond)
+	assert.Equal(t, []syscall.Errno{0, 0, 0}, r.errno)
+	for _, kind := range []byte{17, 0, 6} {
+		p := make([]byte, 2000)
+		n, _, errno := sink.ReadFrom(p)
+		require.Equal(t, syscall.OK, errno)
+		decode(t, p[:n])
+		if kind != 0 {
+			assert.Equal(t, kind, p[23])
+		} else {
+			assert.Equal(t, []byte{8, 6}, p[12:14])
+		}
+	}
+}
