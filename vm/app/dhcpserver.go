@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,8 +13,8 @@ import (
 
 // DHCPServerConfig describes the program DHCPServer. First and Last are required.
 type DHCPServerConfig struct {
-	Interface   string // "" means eth0; its IPv4 address is the server's and says the network
-	First, Last netip.Addr
+	Interface   string        // "" means eth0; its IPv4 address is the server's and says the network
+	First, Last netip.Addr    // up to 65536 addresses
 	Router      netip.Addr    // the zero Addr is none
 	DNS         netip.Addr    // likewise
 	Lease       time.Duration // 0 means 1 h
@@ -40,8 +41,8 @@ func DHCPServer(c DHCPServerConfig) guest.Program {
 				s.net = a
 			}
 		}
-		if !s.net.IsValid() || !s.net.Contains(c.First) || !s.net.Contains(c.Last) || c.Last.Less(c.First) {
-			return fmt.Errorf("addresses %v to %v: not in the network of %s, %v", c.First, c.Last, c.Interface, s.net)
+		if !s.net.IsValid() || !s.net.Contains(c.First) || !s.net.Contains(c.Last) || rangeSize(c.First, c.Last) == 0 {
+			return fmt.Errorf("addresses %v to %v: not up to %d in the network of %s, %v", c.First, c.Last, maxLeases, c.Interface, s.net)
 		}
 		conn, err := p.Packets(c.Interface, guest.RawOptions{Take: true, Filter: toPort(dhcpServerPort)})
 		if err != nil {
@@ -232,6 +233,20 @@ func (s *dhcpServer) holds(mac [6]byte, a netip.Addr) bool {
 	return ok && l.mac == mac
 }
 
+// maxLeases bounds the work of finding an address that is free.
+const maxLeases = 1 << 16
+
+// rangeSize is how many addresses there are from first to last; 0 if there are none,
+// or more than maxLeases.
+func rangeSize(first, last netip.Addr) uint32 {
+	a, b := first.As4(), last.As4()
+	from, to := binary.BigEndian.Uint32(a[:]), binary.BigEndian.Uint32(b[:])
+	if from > to || to-from >= maxLeases {
+		return 0
+	}
+	return to - from + 1
+}
+
 // parseRange reads FIRST-LAST.
 func parseRange(text string) (r [2]netip.Addr, err error) {
 	first, last, ok := cutRange(text)
@@ -244,7 +259,7 @@ func parseRange(text string) (r [2]netip.Addr, err error) {
 	if r[1], err = netip.ParseAddr(last); err != nil {
 		return r, err
 	}
-	if !r[0].Is4() || !r[1].Is4() || r[1].Less(r[0]) {
+	if !r[0].Is4() || !r[1].Is4() || rangeSize(r[0], r[1]) == 0 {
 		return r, errors.New("not a range of IPv4 addresses")
 	}
 	return r, nil
@@ -254,7 +269,7 @@ var _ = register(&Spec{
 	Name: "dhcp-server",
 	Does: "gives IPv4 addresses to the stations of its network",
 	Args: []Arg{
-		required(argOf("range", "FIRST-LAST, of IPv4 addresses", "", "addresses to give", parseRange)),
+		required(argOf("range", "FIRST-LAST, of up to 65536 IPv4 addresses", "", "addresses to give", parseRange)),
 		textArg("interface", "eth0", "on which"),
 		addr4Arg("router", "default route of the stations"),
 		addr4Arg("dns", "their name server"),

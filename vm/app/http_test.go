@@ -216,3 +216,29 @@ func responses(t *testing.T, s *httpServer, text string) (n, failed int) {
 	}
 	return n, failed
 }
+
+// A server that never ends its header is given up, and does not fill the memory.
+func TestHTTPGetGivesUpOnAHeaderWithoutAnEnd(t *testing.T) {
+	lab := guesttest.New(t, 1)
+	sent := 0
+	s := lab.Machine(guest.Config{Name: "server", Processes: []guest.Process{{Name: "p", Main: func(p *guest.Proc) error {
+		l, err := p.Listen("tcp", ":80")
+		if err != nil {
+			return err
+		}
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+		for line := []byte("X: " + strings.Repeat("y", 4000) + "\r\n"); err == nil; sent += len(line) {
+			_, err = c.Write(line)
+		}
+		return nil
+	}}}}, "10.0.0.1/24")
+	m := lab.Machine(guest.Config{Name: "client", Processes: []guest.Process{{Name: "get", Main: HTTPGet(HTTPGetConfig{URL: "http://10.0.0.1/"})}}}, "10.0.0.2/24")
+	lab.Join(s.NIC(0), m.NIC(0), guesttest.Cable{})
+	lab.Run()
+	require.EqualValues(t, 1, m.Result("get", "failed").Value)
+	require.Less(t, sent, 16<<20)
+}

@@ -75,10 +75,15 @@ type getter struct {
 	sums      [][sha256.Size]byte
 }
 
+// maxHeader is how long the header of an answer may be. A body is no longer than
+// maxPage.
+const maxHeader = 1 << 20
+
 // client makes requests until all are made.
 func (g *getter) client(p *guest.Proc) error {
 	var conn net.Conn
-	var in *bufio.Reader
+	limit := &io.LimitedReader{}
+	in := bufio.NewReader(limit)
 	for g.next < g.c.Requests {
 		i := g.next
 		g.next++
@@ -86,13 +91,14 @@ func (g *getter) client(p *guest.Proc) error {
 		err := error(nil)
 		if conn == nil {
 			if conn, err = p.DialTimeout("tcp", g.address, g.c.Timeout); err == nil {
-				in = bufio.NewReader(conn)
+				limit.R = conn
+				in.Reset(limit)
 			}
 		}
 		again := false
 		if err == nil {
 			conn.SetDeadline(p.Now().Add(g.c.Timeout))
-			again, err = g.get(conn, in, i)
+			again, err = g.get(conn, in, limit, i)
 		}
 		if err != nil {
 			p.Logf("request %d: %v", i, err)
@@ -115,15 +121,17 @@ func (g *getter) client(p *guest.Proc) error {
 }
 
 // get makes one request and says whether the connection stays.
-func (g *getter) get(conn net.Conn, in *bufio.Reader, i int) (bool, error) {
+func (g *getter) get(conn net.Conn, in *bufio.Reader, limit *io.LimitedReader, i int) (bool, error) {
 	req := &http.Request{Method: http.MethodGet, URL: g.url, Host: g.url.Host, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Close: g.c.Close}
 	if err := req.Write(conn); err != nil {
 		return false, err
 	}
+	limit.N = maxHeader
 	resp, err := http.ReadResponse(in, req)
 	if err != nil {
 		return false, err
 	}
+	limit.N = maxPage
 	h := sha256.New()
 	n, err := io.Copy(h, resp.Body)
 	g.bytes += n

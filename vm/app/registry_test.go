@@ -34,6 +34,7 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 		"url":        {"http-get", map[string]string{"url": "ftp://x/"}, []string{"argument url", "http://HOST"}},
 		"address":    {"dhcp-server", map[string]string{"range": "10.0.0.1-10.0.0.9", "dns": "::1"}, []string{"argument dns", "an IPv4 address"}},
 		"range":      {"dhcp-server", map[string]string{"range": "10.0.0.9-10.0.0.1"}, []string{"argument range", "FIRST-LAST"}},
+		"long range": {"dhcp-server", map[string]string{"range": "10.0.0.1-10.1.0.1"}, []string{"argument range", "up to 65536"}},
 		"hosts":      {"dns", map[string]string{"hosts": "a=b"}, []string{"argument hosts", "NAME=ADDRESS"}},
 		"rules":      {"firewall", map[string]string{"rules": "let tcp"}, []string{"argument rules"}},
 	} {

@@ -346,3 +346,30 @@ func TestOptionsAreSetAndRead(t *testing.T) {
 		return nil
 	})
 }
+
+func TestPingSocketsSendRequestsAndGetReplies(t *testing.T) {
+	for network, row := range map[string]struct {
+		to             string
+		request, reply byte
+	}{"icmp4": {"10.0.0.1", 8, 0}, "icmp6": {"2001:db8::1", 128, 129}} {
+		t.Run(network, func(t *testing.T) {
+			lab, _, _ := two(t, guesttest.Cable{}, nil, process("p", func(p *guest.Proc) error {
+				c, err := p.ListenPacket(network, "")
+				require.NoError(t, err)
+				to := &net.IPAddr{IP: net.ParseIP(row.to)}
+				_, err = c.WriteTo([]byte{row.request, 0, 0, 0, 0, 0, 0, 3, 'h', 'i'}, to)
+				require.NoError(t, err)
+				b := make([]byte, 20)
+				n, from, err := c.ReadFrom(b)
+				require.NoError(t, err)
+				require.Equal(t, row.reply, b[0])
+				require.Equal(t, []byte{0, 3, 'h', 'i'}, b[6:n])
+				require.Equal(t, row.to, from.String())
+				_, err = c.WriteTo([]byte{row.request}, &net.UnixAddr{})
+				require.ErrorContains(t, err, "no address of this network")
+				return nil
+			}))
+			lab.Run()
+		})
+	}
+}
