@@ -219,3 +219,19 @@ func TestTCPBetweenGuestsIsAsFastAsArithmeticSays(t *testing.T) {
 	}
 	assert.InEpsilon(t, 2, rates[0]/rates[2], 0.02)
 }
+
+// Guests on one CPU that need nobody else do not run past the end of a run by more than
+// a slice.
+func TestARunEndsInTheMiddleOfGuestsOnOneCPU(t *testing.T) {
+	client, server, got := endless("192.0.2.2")
+	l := newLab(t, ringside.LabConfig{Hosts: []ringside.LabHost{{Config: ringside.Config{CPUs: 2, VMs: []ringside.VM{
+		{Addresses: []netip.Prefix{addr(2)}, Processes: process("serve", server)},
+		{Addresses: []netip.Prefix{addr(1)}, Processes: process("send", client)},
+	}}}}})
+	require.NoError(t, l.RunUntil(20*sim.Millisecond))
+	require.NotZero(t, *got)
+	require.Less(t, l.Hosts[0].Kernel.Now(), 24*sim.Millisecond)
+	n := *got
+	require.NoError(t, l.RunUntil(40*sim.Millisecond))
+	require.Greater(t, *got, n)
+}

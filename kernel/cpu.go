@@ -126,12 +126,14 @@ func (c *CPU) kick(at sim.Time) {
 	}
 }
 
-// Fire does work until there is none, or until others have to come first.
+// Fire does work until there is none, or until others have to come first. Tasks of one
+// CPU that keep each other busy need nobody else: they get no further ahead of the
+// engine than a slice, so that a run can end in the middle.
 func (c *CPU) Fire(now sim.Time) {
 	c.clock.Begin(now)
 	c.running = true
 	for c.piece() {
-		if at := c.clock.Now(); c.tick || c.k.eng.Next() <= at || c.k.eng.Err() != nil {
+		if at := c.clock.Now(); c.tick || c.k.eng.Next() <= at || at-now >= slice || c.k.eng.Err() != nil {
 			c.running, c.tick = false, false
 			c.k.eng.Arm(c.timer, at)
 			return
