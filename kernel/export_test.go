@@ -1,8 +1,11 @@
 package kernel
 
 import (
+	"net/netip"
+
 	"ringside/offload"
 	"ringside/sim"
+	"ringside/syscall"
 )
 
 // Napi is one NAPI instance for tests that drive it by hand, rightly or wrongly.
@@ -72,4 +75,19 @@ func (k *Kernel) Does(name string, csum, tso bool) {
 		dev.features |= featTSO4 | featTSO6
 		dev.gsoMax = gsoMaxSize
 	}
+}
+
+// ListenUDP has take called with what comes to a UDP port of the host's.
+func (k *Kernel) ListenUDP(at netip.AddrPort, take func(from, to netip.AddrPort, payload []byte)) error {
+	return k.host.listenUDP(at, func(_ *CPU, _ *skb, from, to netip.AddrPort, payload []byte) { take(from, to, payload) })
+}
+
+// SendUDP sends a tunnel's datagram on the first CPU, so many tunnels deep, and tells
+// how it went.
+func (k *Kernel) SendUDP(deep int, from, to netip.AddrPort, payload []byte, told func(syscall.Errno)) {
+	k.cpus[0].later(func(c *CPU) {
+		k.host.depth = deep
+		told(k.host.sendUDP(c, from, to, 0, 64, true, false, [][]byte{payload}))
+		k.host.depth = 0
+	})
 }

@@ -12,9 +12,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ringside/cost"
 	"ringside/kernel"
 	"ringside/kernel/kerneltest"
 	"ringside/sim"
+	"ringside/syscall"
 )
 
 // The host of these tests, and the one behind the wire that talks to it.
@@ -389,4 +391,73 @@ func TestTheHostsFramesArmTheBridgesTimer(t *testing.T) {
 	})
 	require.NoError(t, r.Run())
 	assert.True(t, asked)
+}
+
+var hostAddrs = kernel.HostStack{Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")}}
+
+// A part of the kernel that listens to a UDP port gets what comes to it, put together
+// if it came in pieces, with the address that it was sent to.
+func TestAPartOfTheKernelListensToAPort(t *testing.T) {
+	datagram := func(payload string) []byte {
+		ip, udp := ip4(layers.IPProtocolUDP), &layers.UDP{SrcPort: 1000, DstPort: 4789}
+		require.NoError(t, udp.SetNetworkLayerForChecksum(ip))
+		return build(t, ether(hostMAC, layers.EthernetTypeIPv4), ip, udp, gopacket.Payload(payload))
+	}
+	whole := datagram("in one piece of a length that a wire need not pad")
+	long := datagram("in two pieces, the first of them forty bytes long with the header of UDP")
+	piece := func(from, to int, more layers.IPv4Flag) []byte {
+		ip := ip4(layers.IPProtocolUDP)
+		ip.Id, ip.Flags, ip.FragOffset = 5, more, uint16(from/8)
+		return build(t, ether(hostMAC, layers.EthernetTypeIPv4), ip, gopacket.Payload(long[34+from:34+to]))
+	}
+	spoilt := datagram("spoilt, and so nobody's: the sum is of another one")
+	spoilt[50] ^= 1
+	r := kerneltest.New(t, kerneltest.Config{CPUs: 2, Taps: 1, Host: hostAddrs})
+	var got []string
+	require.NoError(t, r.ListenUDP(netip.MustParseAddrPort("0.0.0.0:4789"), func(from, to netip.AddrPort, payload []byte) {
+		got = append(got, from.String()+" "+to.String()+" "+string(payload))
+	}))
+	for i, f := range [][]byte{whole, piece(0, 40, layers.IPv4MoreFragments), spoilt, piece(40, len(long)-34, 0)} {
+		r.Play(sim.Time(i)*sim.Millisecond, f)
+	}
+	require.NoError(t, r.Run())
+	assert.Equal(t, []string{
+		"192.0.2.9:1000 192.0.2.1:4789 in one piece of a length that a wire need not pad",
+		"192.0.2.9:1000 192.0.2.1:4789 in two pieces, the first of them forty bytes long with the header of UDP",
+	}, got)
+	assert.EqualValues(t, 4, r.Flow().ToHost, "whatever the stack made of them")
+	assert.Error(t, r.ListenUDP(netip.MustParseAddrPort("0.0.0.0:4789"), nil), "somebody listens already")
+	assert.Error(t, kerneltest.New(t, kerneltest.Config{CPUs: 1}).ListenUDP(netip.MustParseAddrPort("0.0.0.0:4789"), nil), "no address")
+}
+
+// A tunnel's datagram waits for its neighbour and leaves; one that goes round in
+// tunnels does not leave for ever.
+func TestATunnelSendsOnACPU(t *testing.T) {
+	r := kerneltest.New(t, kerneltest.Config{CPUs: 2, Taps: 1, Host: hostAddrs})
+	from, to := netip.MustParseAddrPort("192.0.2.1:50000"), netip.MustParseAddrPort("192.0.2.9:4789")
+	var told []syscall.Errno
+	note := func(errno syscall.Errno) { told = append(told, errno) }
+	r.SendUDP(0, from, to, []byte("first"), note)
+	r.SendUDP(7, from, to, []byte("seven deep"), note)
+	r.SendUDP(8, from, to, []byte("eight deep"), note)
+	r.SendUDP(0, from, to, make([]byte, 1473), note)
+	r.SendUDP(0, from, netip.MustParseAddrPort("198.51.100.1:1"), nil, note)
+	answer := arpRequest(t, host4) // the neighbour asks, and so says where it is
+	r.Play(sim.Millisecond, answer)
+	require.NoError(t, r.Run())
+	assert.Equal(t, []syscall.Errno{0, 0, syscall.ENETDOWN, syscall.EMSGSIZE, syscall.ENETUNREACH}, told)
+	var sent []string
+	for _, f := range r.Wire.Sent {
+		p := gopacket.NewPacket(f.Data, layers.LayerTypeEthernet, gopacket.Default)
+		if u, ok := p.TransportLayer().(*layers.UDP); ok {
+			sent = append(sent, string(u.Payload))
+			assert.Equal(t, peerMAC, p.LinkLayer().(*layers.Ethernet).DstMAC)
+		}
+	}
+	assert.Equal(t, []string{"first", "seven deep"}, sent)
+	output := uint64(0)
+	for _, a := range r.Accounts() {
+		output += a.Count(cost.IPOutput)
+	}
+	assert.EqualValues(t, 4, output, "a question, two datagrams, an answer: each charged")
 }

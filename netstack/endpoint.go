@@ -131,7 +131,7 @@ func (i *Interface) await(to tcpip.Address, p *Packet, proto tcpip.NetworkProtoc
 	if n == nil {
 		n = i.newNeighbour(to)
 	}
-	h := held{p: Packet{Meta: p.Meta, Forwarded: p.Forwarded}, proto: proto}
+	h := held{frame: make([]byte, 0, p.Len), p: Packet{Meta: p.Meta, Forwarded: p.Forwarded}, proto: proto}
 	for _, part := range p.Parts {
 		h.frame = append(h.frame, part...)
 	}
