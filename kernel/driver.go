@@ -184,9 +184,10 @@ func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
 			d.noteRecycled(c, done)
 		}
 	}
-	c.all(done, cost.IgbProcessSkbFields)
 	if d.k.batching.Interrupts == ByNAPI {
-		c.all(done, cost.NapiGroReceive)
+		c.all(done, cost.IgbProcessSkbFields, cost.NapiGroReceive)
+	} else {
+		c.all(done, cost.IgbProcessSkbFields)
 	}
 	if c.watched {
 		for _, s := range done {

@@ -45,6 +45,8 @@ type template struct {
 	data   []byte
 	ipSum  uint64 // of the header without addresses and sum
 	udpSum uint64 // of pseudo-header, header and payload, likewise without ports' and payload's changing parts
+	flow   uint32 // that it is filled for, and one more; 0 for none yet
+	sum    uint64 // udpSum with what that flow adds
 }
 
 func newTemplate(size int) template {
@@ -55,7 +57,7 @@ func newTemplate(size int) template {
 	binary.BigEndian.PutUint16(b[atUDP+2:], discard)
 	binary.BigEndian.PutUint16(b[atUDP+4:], uint16(len(b)-atUDP))
 	binary.BigEndian.PutUint16(b[atPayload:], magic)
-	return template{b, words(b[atIP:atUDP]), words(b[atUDP:]) + protoUDP + uint64(len(b)-atUDP)}
+	return template{data: b, ipSum: words(b[atIP:atUDP]), udpSum: words(b[atUDP:]) + protoUDP + uint64(len(b)-atUDP)}
 }
 
 // words is the sum of the 16-bit words of b.
@@ -72,17 +74,31 @@ func words(b []byte) (sum uint64) {
 // halves is a number whose folded sum is that of the 16-bit words of v.
 func halves(v uint64) uint64 { return v>>32 + v&0xffffffff }
 
-// checksum is the Internet checksum of a sum of words [RFC 1071].
+// checksum is the Internet checksum of a sum of words below 2^40 [RFC 1071].
 func checksum(sum uint64) uint16 {
-	sum = halves(sum)
 	sum = sum>>16 + sum&0xffff
 	sum = sum>>16 + sum&0xffff
 	sum = sum>>16 + sum&0xffff
 	return ^uint16(sum)
 }
 
-// fill makes t the frame of a flow.
+// fill makes t the next frame of a flow.
 func (t *template) fill(to *dest, flow uint32, seq uint64, at sim.Time) {
+	if t.flow != flow+1 {
+		t.turn(to, flow)
+	}
+	b := (*[minLen]byte)(t.data)
+	sum := checksum(t.sum + halves(seq) + halves(uint64(at)))
+	if sum == 0 {
+		sum = 0xffff // 0 would say that there is none [RFC 768]
+	}
+	binary.BigEndian.PutUint16(b[atUDPSum:], sum)
+	binary.BigEndian.PutUint64(b[atSeq:], seq)
+	binary.BigEndian.PutUint64(b[atTime:], uint64(at))
+}
+
+// turn makes t a frame of another flow.
+func (t *template) turn(to *dest, flow uint32) {
 	b := (*[minLen]byte)(t.data)
 	binary.BigEndian.PutUint32(b[:], to.high)
 	binary.BigEndian.PutUint16(b[4:], to.low)
@@ -92,13 +108,7 @@ func (t *template) fill(to *dest, flow uint32, seq uint64, at sim.Time) {
 	binary.BigEndian.PutUint32(b[atSrc:], src)
 	binary.BigEndian.PutUint32(b[atDst:], to.ip)
 	binary.BigEndian.PutUint16(b[atUDP:], port)
-	sum := checksum(t.udpSum + addrs + uint64(port) + halves(seq) + halves(uint64(at)))
-	if sum == 0 {
-		sum = 0xffff // 0 would say that there is none [RFC 768]
-	}
-	binary.BigEndian.PutUint16(b[atUDPSum:], sum)
-	binary.BigEndian.PutUint64(b[atSeq:], seq)
-	binary.BigEndian.PutUint64(b[atTime:], uint64(at))
+	t.flow, t.sum = flow+1, t.udpSum+addrs+uint64(port)
 }
 
 // A dest is where flows go.

@@ -39,17 +39,18 @@ type Generator struct {
 	zipf      *alias
 	cfg       Config
 
-	next  int    // in the genome
-	turn  uint32 // the flow that is next
-	left  int    // frames of this burst that are still to come
-	flows uint32
-	den   uint64 // of paces
-	frac  uint64 // what due lacks, of den
-	due   sim.Time
-	free  sim.Time // when the line is
-	gap   sim.Time // the least between two frames
-	first uint64   // id
-	burst int
+	next   int    // in the genome
+	turn   uint32 // the flow that is next
+	turnTo uint32 // where it goes
+	left   int    // frames of this burst that are still to come
+	flows  uint32
+	den    uint64 // of paces
+	frac   uint64 // what due lacks, of den
+	due    sim.Time
+	free   sim.Time // when the line is
+	gap    sim.Time // the least between two frames
+	first  uint64   // id
+	burst  int
 
 	sent, bytes, marked uint64
 }
@@ -168,11 +169,7 @@ func (g *Generator) Receive(f *nic.WireFrame) bool {
 	}
 	g.pass(&g.paces[size], at)
 	t := &g.templates[size]
-	flow := g.flow()
-	to := uint32(0)
-	if n := uint32(len(g.dests)); n > 1 {
-		to = flow % n
-	}
+	flow, to := g.flow()
 	t.fill(&g.dests[to], flow, g.sent, at)
 	f.ID, f.At, f.Data = g.sent+g.first, at, t.data
 	g.sent++
@@ -204,19 +201,29 @@ func (g *Generator) pass(p *pace, at sim.Time) {
 	}
 }
 
-// flow is the flow of the next frame.
-func (g *Generator) flow() uint32 {
-	switch g.cfg.Spec.Pick {
-	case Random:
-		return below(g.rnd.Uint64(), g.flows)
-	case Zipf:
-		return g.zipf.draw(g.rnd)
+// flow is the flow of the next frame, and where that goes.
+func (g *Generator) flow() (flow, to uint32) {
+	if g.cfg.Spec.Pick != RoundRobin {
+		return g.drawn()
 	}
-	f := g.turn
+	flow, to = g.turn, g.turnTo
+	if g.turnTo++; g.turnTo == uint32(len(g.dests)) {
+		g.turnTo = 0
+	}
 	if g.turn++; g.turn == g.flows {
-		g.turn = 0
+		g.turn, g.turnTo = 0, 0
 	}
-	return f
+	return flow, to
+}
+
+// drawn is flow where chance has it.
+func (g *Generator) drawn() (flow, to uint32) {
+	if g.cfg.Spec.Pick == Zipf {
+		flow = g.zipf.draw(g.rnd)
+	} else {
+		flow = below(g.rnd.Uint64(), g.flows)
+	}
+	return flow, flow % uint32(len(g.dests))
 }
 
 // Transmit takes what the NIC sends.
