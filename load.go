@@ -236,7 +236,24 @@ func (r *trial) run(h *Host) (*Trial, error) {
 		Interrupts: after.interrupts - before.interrupts, Polls: after.polls - before.polls, Syscalls: after.syscalls - before.syscalls,
 	}
 	t.Report = h.Report()
+	t.Report.Input = r.input()
 	return t, nil
+}
+
+// input is the load as a report has what was played.
+func (r *trial) input() *Input {
+	name := "load " + r.Spec.String()
+	guest := "sink"
+	switch {
+	case !r.counted:
+		guest = "custom"
+	case r.Work > 0:
+		guest = "slow=" + r.Work.String()
+	}
+	return &Input{
+		File: name, Files: []string{name}, Frames: r.gen.Sent(), Bytes: r.gen.Bytes(), Speed: OriginalSpeed.String(), Loops: 1,
+		Guest: guest, Skipped: map[string]uint64{}, Mapping: []Mapped{},
+	}
 }
 
 // until is RunUntil in steps between which the trial can be stopped. A CPU that finds

@@ -343,3 +343,19 @@ func randomTry(r *rand.Rand, seed uint64) try {
 }
 
 func stepName(i int) string { return cost.Step(i).String() }
+
+func TestAReportNamesTheKnobsThatAreTurned(t *testing.T) {
+	b := kernel.Batching{
+		Weight: 16, List: 4, Budget: 100, BudgetTime: sim.Millisecond, Backlog: 9, Threaded: true, DeferHardIRQs: 2,
+		FlushTimeout: 20 * sim.Microsecond, BusyPoll: 5 * sim.Microsecond, AdaptiveITR: true, RPS: 1,
+	}
+	tr := with(t, "64@100kpps", b)
+	assert.Equal(t, b, *tr.Report.Machine.Batching)
+	assert.Equal(t, "napi_weight 16, gro_normal_batch 4, netdev_budget 100, netdev_max_backlog 9, napi_defer_hard_irqs 2, "+
+		"netdev_budget_time 1.000ms, gro_flush_timeout 20.000us, busy_poll 5.000us, threaded, adaptive_itr, rps_cpus 0x1", tr.Report.Machine.Batching.String())
+	assert.Equal(t, "interrupts per-frame", kernel.Batching{Interrupts: kernel.PerFrame}.String())
+	assert.Empty(t, kernel.Batching{}.String())
+	assert.Equal(t, b, kernel.Batching{}.Or(b))
+	assert.Equal(t, 16, b.Or(kernel.Batching{Weight: 3}).Weight, "what is said stays")
+	assert.Equal(t, tr.Frames.Sent, tr.Report.Input.Frames)
+}

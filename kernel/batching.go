@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"strings"
 
 	"ringside/sim"
 )
@@ -160,6 +161,43 @@ func (b Batching) Or(o Batching) Batching {
 	fill(&b.AdaptiveITR, o.AdaptiveITR)
 	fill(&b.RPS, o.RPS)
 	return b
+}
+
+// String names what is not Linux's default, in the words of labs.
+func (b Batching) String() string {
+	var words []string
+	if b.Interrupts != ByNAPI {
+		words = append(words, "interrupts "+b.Interrupts.String())
+	}
+	for _, w := range [...]struct {
+		name string
+		n    int
+	}{
+		{"napi_weight", b.Weight}, {"gro_normal_batch", b.List}, {"netdev_budget", b.Budget},
+		{"netdev_max_backlog", b.Backlog}, {"napi_defer_hard_irqs", b.DeferHardIRQs},
+	} {
+		if w.n != 0 {
+			words = append(words, fmt.Sprint(w.name, " ", w.n))
+		}
+	}
+	for _, w := range [...]struct {
+		name string
+		t    sim.Time
+	}{{"netdev_budget_time", b.BudgetTime}, {"gro_flush_timeout", b.FlushTimeout}, {"busy_poll", b.BusyPoll}} {
+		if w.t != 0 {
+			words = append(words, fmt.Sprint(w.name, " ", w.t))
+		}
+	}
+	if b.Threaded {
+		words = append(words, "threaded")
+	}
+	if b.AdaptiveITR {
+		words = append(words, "adaptive_itr")
+	}
+	if b.RPS != 0 {
+		words = append(words, fmt.Sprintf("rps_cpus %#x", b.RPS))
+	}
+	return strings.Join(words, ", ")
 }
 
 // fill sets what is zero.

@@ -92,6 +92,8 @@ come to rest, which frames were lost, doubled or out of order.
   RATE   max (what the link carries), 1mpps, 5gbps (of frames with FCS) or 50%
   WORD   flows=N, pick=robin|random|zipf, burst=N, gap=SPAN, poisson
 
+Without --vms there is one guest, or those of --config.
+
 With --search it looks for the throughput as RFC 2544, 26.1 has it: the highest rate
 at which nothing is lost. The given RATE is tried first; half of what is left follows
 until --resolution. --loss tolerates some, as MLRsearch's partial drop rate does.

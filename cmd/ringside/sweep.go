@@ -71,7 +71,8 @@ prints a row for each: what was offered and delivered, loss, latency, cycles for
 frame delivered, busy cores, interrupts and polls.
 
 A KNOB is any flag that changes the machine, as itr, ring, batch, napi-weight or
-busy-poll, or a part of the load: rate, size, flows, burst. A RANGE is
+busy-poll, or a part of the load: rate, size, flows, burst. On a load there is one
+guest without --vms. A RANGE is
 
   0..200us/10     ten steps of the same size
   1..256*2        each value twice the one before

@@ -86,6 +86,9 @@ func (p *page) header(r *ringside.Report) {
 	p.para("  machine  ", fmt.Sprintf("%s, %s of %s%s, %s; %s at %s",
 		bits(m.LinkBPS), Count(uint64(m.Queues), "queue", "queues"), Count(uint64(m.Ring), "descriptor", "descriptors"), drop, irq,
 		Count(uint64(m.CPUs), "CPU", "CPUs"), hertz(r.Hz)))
+	if m.Batching != nil {
+		p.para("  batching ", m.Batching.String())
+	}
 	program, batch := "their owner's programs", "one frame a read"
 	if r.Input != nil {
 		program = r.Input.Guest
