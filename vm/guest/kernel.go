@@ -40,7 +40,8 @@ type Kernel struct {
 
 	results []recorded
 	scratch [headerRoom]byte
-	frame   netstack.Packet // that a raw socket sends
+	copied  []byte          // the frame that a raw socket sends: who sends it may write to it
+	frame   netstack.Packet // of that
 	closed  bool
 }
 
@@ -155,7 +156,7 @@ const (
 )
 
 // squeezed says that polls have had their turn and that it is the processes', if
-// one wants it.
+// one wants it, or the timers', if one is due.
 func (k *Kernel) squeezed() bool {
 	t := &k.turn
 	if t.rounds == 0 {
@@ -165,7 +166,7 @@ func (k *Kernel) squeezed() bool {
 	switch {
 	case t.rounds < softirqRounds && now < t.began+softirqTime:
 		return false
-	case k.current == nil && k.runq.head == nil:
+	case k.current == nil && k.runq.head == nil && k.timers.next() > now:
 	case t.until == 0:
 		t.until = now + slice
 		return true

@@ -161,7 +161,8 @@ func doRawWrite(k *Kernel, p *Proc) progress {
 	}
 	k.cpu.ChargeBytes(cost.GuestCopyIn, 1, uint64(len(c.buf)))
 	k.cpu.Charge(cost.GuestPacketSnd, 1)
-	k.frame = netstack.Packet{Parts: append(k.frame.Parts[:0], c.buf), Len: len(c.buf), Meta: c.meta}
+	k.copied = append(k.copied[:0], c.buf...)
+	k.frame = netstack.Packet{Parts: append(k.frame.Parts[:0], k.copied), Len: len(k.copied), Meta: c.meta}
 	if !in.xmit(&k.frame) {
 		return c.fail(syscall.ENOBUFS)
 	}
