@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"fmt"
+
 	"ringside/cost"
 	"ringside/sim"
 	"ringside/vm/guest"
@@ -10,6 +12,7 @@ import (
 // a delay for each packet, and for the work that programs say they do.
 type cpu struct {
 	p      *Peer
+	name   string
 	engine *sim.Engine
 	timer  *sim.Timer // armed for the moment there is something to do
 	delay  sim.Time
@@ -41,8 +44,8 @@ func (c *cpu) Work(d sim.Time) sim.Time {
 // WakeAt sets the kernel's timer.
 func (c *cpu) WakeAt(at sim.Time) { c.wake = at }
 
-// Fail ends the run.
-func (c *cpu) Fail(err error) { c.engine.Fail(err) }
+// Fail ends the run with an error of the peer.
+func (c *cpu) Fail(err error) { c.engine.Fail(fmt.Errorf("%s: %w", c.name, err)) }
 
 // look makes sure that the CPU looks for work at the time at, or when it is done
 // with what it has.

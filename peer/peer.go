@@ -71,7 +71,7 @@ func New(c Config) (*Peer, error) {
 	p := &Peer{}
 	p.port = port{p: p, mtu: c.MTU, tso: c.TSO, gro: c.GRO, coalesce: c.Coalesce, id: c.FirstID}
 	p.port.merge.d = &p.port
-	p.cpu = cpu{p: p, engine: c.Engine, delay: c.Delay, wake: sim.Never}
+	p.cpu = cpu{p: p, name: c.Name, engine: c.Engine, delay: c.Delay, wake: sim.Never}
 	p.cpu.timer = c.Engine.NewTimer(c.Name, &p.cpu)
 	var err error
 	p.Kernel, err = guest.New(guest.Config{

@@ -162,11 +162,14 @@ func (e *core) Disarm(t *Timer) {
 	}
 }
 
-// Fail stops the run: Step returns false from here on and Run returns err. The
-// first failure is kept. Oracles report through it.
-func (e *core) Fail(err error) {
-	if e.err == nil {
-		e.err = err
+// Fail stops the run: Step returns false from here on and Run returns err, with what
+// names begin with in front of it. The first failure is kept. Oracles report through it.
+func (e *Engine) Fail(err error) {
+	if e.err != nil {
+		return
+	}
+	if e.err = err; e.under != "" {
+		e.err = fmt.Errorf("%s%w", e.under, err)
 	}
 }
 

@@ -57,7 +57,7 @@ func (l *lab) guestKeys(g *guestAt) []known {
 }
 
 // settle makes a guest with a stack of what was said, if something was.
-func (l *lab) settle(g *guestAt, program field) bool {
+func (l *lab) settle(g *guestAt, link *linkAt, program field) bool {
 	if g.said.Node == nil {
 		return false
 	}
@@ -70,7 +70,9 @@ func (l *lab) settle(g *guestAt, program field) bool {
 	}
 	g.v.Forward = g.v.Forward || programs.Forward(g.run)
 	l.runs[g.Name] = g.run
+	l.stackMTU(link, g.v.MTU)
 	for i, m := range g.more {
+		l.stackMTU(m.link, g.v.Interfaces[i].MTU)
 		if m.link.name == "" {
 			m.link.name = fmt.Sprintf("%s.%d", g.v.Port.Name, i+1)
 		}
@@ -80,6 +82,16 @@ func (l *lab) settle(g *guestAt, program field) bool {
 		}
 	}
 	return true
+}
+
+// minMTU is the least that a stack with IPv6 can do with [RFC 8200, 5].
+const minMTU = 1280
+
+// stackMTU finds an interface that is too narrow for a guest's stack.
+func (l *lab) stackMTU(at *linkAt, mtu int) {
+	if mtu != 0 && mtu < minMTU {
+		l.Wrong(at.mtu, "%d: a guest with a kernel of its own needs %d or more, for IPv6", mtu, minMTU)
+	}
 }
 
 // Addresses reads addresses with their prefixes, one or a list.

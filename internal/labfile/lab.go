@@ -168,6 +168,7 @@ type linkAt struct {
 	to      reference   // the bridge, if the file names it
 	mirrors []reference // interfaces that get copies
 	backup  *reference
+	mtu     field
 }
 
 // top reads the whole machine.
@@ -285,7 +286,7 @@ func (l *lab) link(at *linkAt, bridge *string, mtu *int, in, out *string) []know
 				*bridge, at.bridge, at.to = s, s, reference{f, s}
 			}
 		}},
-		{Name: "mtu", Read: form.Whole(l.Reader, mtu, 68, 65535)},
+		{Name: "mtu", Read: func(f field) { at.mtu = f; form.Whole(l.Reader, mtu, 68, 65535)(f) }},
 		{Name: "mirror_in", Read: mirror(in)},
 		{Name: "mirror_out", Read: mirror(out)},
 		{Name: "port", Read: func(f field) { l.readPort(f, at) }},
@@ -366,7 +367,7 @@ func (l *lab) readVM(f field, i int) {
 	if l.take(name, link.name) {
 		l.links = append(l.links, link)
 	}
-	if l.settle(g, programAt) {
+	if l.settle(g, link, programAt) {
 		for _, e := range g.run {
 			l.ran(e.Program)
 		}

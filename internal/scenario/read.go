@@ -274,7 +274,7 @@ func (r *reader) readPeer(f field) {
 		{Name: "at", Read: func(f field) { at = true; r.readEnd(f, &end) }},
 		{Name: "link", Read: func(f field) { r.link(f, &p.Link) }},
 		{Name: "mac", Read: r.StationInto((*bridge.MAC)(&p.MAC))},
-		{Name: "mtu", Read: form.Whole(r.Reader, &p.MTU, 68, 9000)},
+		{Name: "mtu", Read: form.Whole(r.Reader, &p.MTU, 1280, 9000)},
 		{Name: "addresses", Read: func(f field) { labfile.Addresses(r.Reader, f, &p.Addresses) }},
 		{Name: "gateway", Read: func(f field) { p.Gateway, _ = r.Addr(f) }},
 		{Name: "resolver", Read: func(f field) { p.Resolver, _ = r.Addr(f) }},

@@ -105,6 +105,8 @@ func TestABadFileIsToldWithItsPlaces(t *testing.T) {
 		{two + "faults: [{at: 1us, flush: a/br1}]\n", `s.yaml:5:27: faults[0].flush: host a has no bridge "br1": did you mean "br0"?`},
 		{two + "faults: [{at: 1us, migrate: {vm: a/web}}]\n", "s.yaml:5:29: faults[0].migrate: give the guest and its twin"},
 		{two + "faults: [{at: 1us, migrate: {vm: a/wob, to: b/web}}]\n", `s.yaml:5:34: faults[0].migrate.vm: host a has no guest "wob": did you mean "web"?`},
+		{head + "hosts: {a: {vms: {web: {run: [http], mtu: 1279}}}}\n", "s.yaml:3:43: hosts.a.vms.web.mtu: 1279: a guest with a kernel of its own needs 1280 or more"},
+		{two + "peers: {c: {at: b/eth0, mtu: 1279}}\n", `s.yaml:5:30: peers.c.mtu: "1279": give a whole number from 1280 to 9000`},
 		{two + "expect: [a.vms.web.frams == 1]\n", `s.yaml:5:10: expect[0]: there is no "frams" in a.vms.web: did you mean "frames"?`},
 		{two + "expect: [a.vms.wob.frames == 1]\n", `s.yaml:5:10: expect[0]: there is no "wob" in a.vms: did you mean "web"?`},
 		{two + "expect: [c.vms.web.frames == 1]\n", `s.yaml:5:10: expect[0]: there is no "c": did you mean "a"?`},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"ringside/sim"
@@ -53,6 +54,9 @@ func HTTPGet(c HTTPGetConfig) guest.Program {
 
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
+	if err == nil && u.Port() != "" {
+		_, err = strconv.ParseUint(u.Port(), 10, 16)
+	}
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
 		return nil, fmt.Errorf("%q is not http://HOST/PATH", s)
 	}

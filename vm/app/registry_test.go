@@ -32,6 +32,7 @@ func TestWrongArgumentsAreNamed(t *testing.T) {
 		"end":        {"bulk-send", map[string]string{"to": "10.0.0.1"}, []string{"argument to", "HOST:PORT"}},
 		"required":   {"bulk-send", nil, []string{"argument to is required", "where a bulk-recv listens"}},
 		"url":        {"http-get", map[string]string{"url": "ftp://x/"}, []string{"argument url", "http://HOST"}},
+		"url's port": {"http-get", map[string]string{"url": "http://x:65536/"}, []string{"argument url", "http://HOST"}},
 		"address":    {"dhcp-server", map[string]string{"range": "10.0.0.1-10.0.0.9", "dns": "::1"}, []string{"argument dns", "an IPv4 address"}},
 		"range":      {"dhcp-server", map[string]string{"range": "10.0.0.9-10.0.0.1"}, []string{"argument range", "FIRST-LAST"}},
 		"long range": {"dhcp-server", map[string]string{"range": "10.0.0.1-10.1.0.1"}, []string{"argument range", "up to 65536"}},

@@ -22,7 +22,7 @@ type CPU interface {
 	// WakeAt sets the guest's timer: Timer is called at that time, or at once if it
 	// has passed. Each call replaces the last; Never means not at all.
 	WakeAt(at sim.Time)
-	// Fail ends the run.
+	// Fail ends the run. The CPU puts the name of its machine in front.
 	Fail(err error)
 }
 

@@ -208,9 +208,10 @@ func (s *socket) bind(p *Proc, network, address string, protos ...string) error 
 	if err := s.make(p.k, "listen", network, kind); err != nil {
 		return err
 	}
-	if _, err := s.enter("listen", doBind, nil, netip.AddrPortFrom(a, port)); err != nil {
+	to := netip.AddrPortFrom(a, port)
+	if _, err := s.enter("listen", doBind, nil, to); err != nil {
 		s.Close()
-		return err
+		return s.asked(err, to)
 	}
 	return nil
 }

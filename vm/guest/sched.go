@@ -132,7 +132,7 @@ func (p *Proc) life(yield func(struct{}) bool) {
 }
 
 func (k *Kernel) fail(p *Proc, err error) {
-	k.cpu.Fail(fmt.Errorf("%s: %s: %w", k.cfg.Name, p.name, err))
+	k.cpu.Fail(fmt.Errorf("%s: %w", p.name, err))
 }
 
 // ring is the process's alarm.

@@ -108,6 +108,14 @@ func (s *socket) wrap(op string, err error) error {
 	return e
 }
 
+// asked has an error name the address that could not be had, as the socket has none.
+func (s *socket) asked(err error, a netip.AddrPort) error {
+	if op, ok := err.(*net.OpError); ok {
+		op.Addr = address(s.network, a)
+	}
+	return err
+}
+
 // Close closes the socket. Calls that wait for it return net.ErrClosed. A stream
 // goes on sending what it was given, in the background.
 func (s *socket) Close() error {

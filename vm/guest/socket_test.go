@@ -233,6 +233,7 @@ func TestAPortCanBeTakenOnce(t *testing.T) {
 		require.NoError(t, err)
 		_, err = p.Listen("tcp", l.Addr().String())
 		require.ErrorIs(t, err, syscall.EADDRINUSE)
+		require.ErrorContains(t, err, "listen tcp "+l.Addr().String()+": ")
 		_, err = p.Listen("tcp", "10.0.0.77:80")
 		require.ErrorIs(t, err, syscall.EADDRNOTAVAIL)
 		return nil

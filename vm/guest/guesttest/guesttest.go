@@ -187,6 +187,7 @@ func (m *Machine) WakeAt(at sim.Time) { m.wake = at }
 
 // Fail ends the run.
 func (m *Machine) Fail(err error) {
+	err = fmt.Errorf("%s: %w", m.config.Name, err)
 	if m.Err == nil {
 		m.Err = err
 	}
