@@ -359,3 +359,14 @@ func TestAReportNamesTheKnobsThatAreTurned(t *testing.T) {
 	assert.Equal(t, 16, b.Or(kernel.Batching{Weight: 3}).Weight, "what is said stays")
 	assert.Equal(t, tr.Frames.Sent, tr.Report.Input.Frames)
 }
+
+// What guests send back leaves, whoever cleans the transmit ring.
+func TestFramesComeBackWithAnyKnob(t *testing.T) {
+	for _, b := range []kernel.Batching{
+		{Interrupts: kernel.PerFrame}, {Threaded: true}, {BusyPoll: 30 * sim.Microsecond}, {RPS: 0b11},
+		{DeferHardIRQs: 2, FlushTimeout: 20 * sim.Microsecond},
+	} {
+		tr := try{load: "imix@60kpps,poisson", cfg: ringside.Config{Batching: b}, l: ringside.Load{Program: vm.Reflect}}.run(t)
+		assert.Equal(t, tr.Frames.Sent, tr.Frames.Returned, "%v", b)
+	}
+}
