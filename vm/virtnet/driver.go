@@ -57,6 +57,7 @@ type Driver struct {
 	size      uint16 // of their rings
 	buffer    uint32 // length of a receive buffer
 	scheduled uint32 // pairs to poll, by bit
+	first     int    // of them, in the next poll
 	probed    bool
 	mem       *mem.Memory
 	work      *work

@@ -22,10 +22,18 @@ type pair struct {
 	packet     netstack.Packet
 }
 
-// Poll is virtnet_poll of every pair that was scheduled. It is guest.NIC.
+// Poll is virtnet_poll of every pair that was scheduled, beginning behind the one at
+// which the last budget ended. It is guest.NIC.
 func (d *Driver) Poll(budget int, deliver func(*netstack.Packet)) (n int, more bool) {
-	for todo := d.scheduled; todo != 0; todo &= todo - 1 {
-		p := &d.pairs[bits.TrailingZeros32(todo)]
+	begin := d.first
+	d.first = 0
+	for todo := d.scheduled; todo != 0; {
+		i := bits.TrailingZeros32(todo)
+		if later := todo >> begin << begin; later != 0 {
+			i = bits.TrailingZeros32(later)
+		}
+		todo &^= 1 << i
+		p := &d.pairs[i]
 		d.cpu.Charge(cost.VirtnetPoll, 1)
 		if p.stopped {
 			p.tx.Driver.DisableCalls()
@@ -38,6 +46,7 @@ func (d *Driver) Poll(budget int, deliver func(*netstack.Packet)) (n int, more b
 			d.scheduled &^= 1 << p.n
 		}
 		if n >= budget {
+			d.first = i + 1
 			break
 		}
 	}
