@@ -718,3 +718,18 @@ func TestOffloadsInWords(t *testing.T) {
 		assert.ErrorContains(t, err, "is no offload: gro, tso, tx, rx, txvlan, rxvlan, csum, all, none are", words)
 	}
 }
+
+// A short segment that Ethernet has padded joins nothing, and does not pass those that
+// are held.
+func TestAPaddedSegmentDoesNotPassItsFlow(t *testing.T) {
+	fates := &kerneltest.Fates{}
+	r := kerneltest.New(t, kerneltest.Config{
+		CPUs: 2, Taps: 1, Sink: fates, NIC: kernel.NICConfig{Offloads: kernel.Offloads{GRO: true}, ITR: 50 * sim.Microsecond},
+	})
+	start(t, r, 1, sink, "tap0")
+	f := flowTo(kerneltest.Station(0))
+	want := [][]byte{f.next(1000), f.next(1000), append(f.next(3), 0, 0, 0), f.next(1000)}
+	r.Play(0, want...)
+	require.NoError(t, r.Run())
+	alike(t, want, got(fates, 0), "a flow with a padded segment")
+}

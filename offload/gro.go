@@ -18,22 +18,23 @@ type Packet struct {
 	df    bool
 	flags byte
 
-	Hash uint32 // of its flow, to spread flows over buckets; of no other use
+	Hash   uint32 // of its flow, to spread flows over buckets; of no other use
+	Padded bool   // bytes lie behind it that are not its own: it joins nothing, whatever its sum
 }
 
 // Look reads a frame of n bytes whose headers lie in head, and says whether it is
 // of a kind that can be merged: TCP over IPv4 without options or over IPv6 without
-// extension headers, no fragment, no padding behind it. Sums are not looked at but
-// IPv4's: the caller knows whether TCP's is right, and does not ask if it is not.
+// extension headers, no fragment. Sums are not looked at but IPv4's: the caller knows
+// whether TCP's is right, and does not ask if it is not.
 //
 // A Packet refers to head.
 func Look(head []byte, n int) (p Packet, ok bool) {
 	h, ok := parse(head, n)
-	if !ok || h.proto != protoTCP || h.frag || h.end != n || h.payload > MaxHeader {
+	if !ok || h.proto != protoTCP || h.frag || h.payload > MaxHeader {
 		return p, false
 	}
 	ip := head[h.l3:h.l4]
-	p = Packet{head: head[:h.payload], h: h, size: n - h.payload}
+	p = Packet{head: head[:h.payload], h: h, size: h.end - h.payload, Padded: h.end != n}
 	if h.v6 {
 		if len(ip) != ip6Header {
 			return p, false
@@ -62,11 +63,11 @@ func mix(b []byte) (h uint32) {
 }
 
 // alone says that a segment is never merged with what follows it: it has no
-// payload, or flags that the receiver has to see now. One sum that no sender
+// payload, or padding, or flags that the receiver has to see now. One sum that no sender
 // makes and a receiver takes, 0xffff, would not come back when it is cut again.
 func (p *Packet) alone() bool {
 	sum := binary.BigEndian.Uint16(p.head[p.h.l4+tcpSum:])
-	return p.size == 0 || p.flags&(flagFIN|flagSYN|flagRST|flagPSH|flagURG) != 0 || sum == 0xFFFF
+	return p.size == 0 || p.Padded || p.flags&(flagFIN|flagSYN|flagRST|flagPSH|flagURG) != 0 || sum == 0xFFFF
 }
 
 // A Held is a segment that waits for those that follow it in its flow, and what
@@ -145,7 +146,7 @@ func (h *Held) continues(p *Packet) bool {
 	a := &h.first
 	x, y := a.head[a.h.l4:], p.head[p.h.l4:]
 	switch {
-	case p.size == 0 || p.size > a.size || p.seq != a.seq+uint32(h.size):
+	case p.size == 0 || p.Padded || p.size > a.size || p.seq != a.seq+uint32(h.size):
 	case len(x) != len(y) || string(x[20:]) != string(y[20:]): // options
 	case string(x[8:13]) != string(y[8:13]): // acknowledgement, data offset, reserved
 	case (x[13]^y[13])&^(flagCWR|flagFIN|flagPSH) != 0 || y[13]&(flagCWR|flagSYN|flagRST|flagURG) != 0:

@@ -223,9 +223,17 @@ func TestAMergedFrameStaysBelow64KiB(t *testing.T) {
 // A padded frame says in its header that it is shorter: merged, the padding would
 // be data.
 func TestPaddedFramesAreNotMerged(t *testing.T) {
-	b := append(plain(1).build(t), 0, 0, 0, 0, 0)
-	_, ok := Look(b, len(b))
-	assert.False(t, ok)
+	long, short := plain(500), plain(1)
+	short.seq, short.id = long.seq+500, long.id+1
+	b := append(short.build(t), 0, 0, 0, 0, 0)
+	p, ok := Look(b, len(b))
+	require.True(t, ok, "so that those of its flow which are held go before it")
+	assert.True(t, p.Padded)
+	for _, frames := range [][][]byte{{long.build(t), b}, {b, b}} {
+		up, metas := merge(t, frames)
+		same(t, frames, up, "")
+		assert.Zero(t, metas[1])
+	}
 }
 
 func TestSequenceNumbersWrap(t *testing.T) {

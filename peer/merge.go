@@ -26,7 +26,8 @@ type flow struct {
 // take joins a frame to its flow, or begins one with it, or hands it up.
 func (m *merge) take(b []byte, deliver func(*netstack.Packet)) {
 	p, ok := offload.Look(b, len(b))
-	if good := offload.Verify([][]byte{b}).L4 == offload.Good; !ok || !good {
+	good := offload.Verify([][]byte{b}).L4 == offload.Good
+	if !ok {
 		m.d.up(b, offload.Meta{Valid: good}, deliver)
 		return
 	}
@@ -35,7 +36,7 @@ func (m *merge) take(b []byte, deliver func(*netstack.Packet)) {
 		if !f.Same(&p) {
 			continue
 		}
-		if f.Join(&p) {
+		if good && f.Join(&p) {
 			f.frames, f.parts = append(f.frames, b), append(f.parts, b[p.Header():])
 			if f.Ended() {
 				m.finish(i, deliver)
@@ -46,8 +47,8 @@ func (m *merge) take(b []byte, deliver func(*netstack.Packet)) {
 		break
 	}
 	h, more := offload.Hold(p)
-	if !more {
-		m.d.up(b, offload.Meta{Valid: true}, deliver)
+	if !more || !good {
+		m.d.up(b, offload.Meta{Valid: good}, deliver)
 		return
 	}
 	if m.n == maxHeld {
