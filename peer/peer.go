@@ -105,6 +105,8 @@ type Counts struct {
 	In, InBytes   uint64 // that came to it
 	Out, OutBytes uint64 // that the NIC took
 	Queued        uint64 // that it has sent, taken or not
+	Missed        uint64 // of In, that found no room
+	TxErrors      uint64 // packets that say of themselves what they are not
 }
 
 var _ nic.Wire = (*Peer)(nil)

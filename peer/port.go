@@ -27,6 +27,8 @@ type port struct {
 
 	cut   offload.Segmenter
 	out   fifo
+	full  bool   // the kernel waits for room
+	room  bool   // and there is some
 	last  []byte // of the frame that the wire has
 	quiet bool   // the wire was told that there is nothing
 	idle  [][]byte
@@ -42,9 +44,18 @@ func (d *port) Features() guest.Features {
 	return f
 }
 
+// maxQueued is how many frames wait on either side. It is many: a TCP window waits here
+// and not in the kernel, which is on nobody's bill.
+const maxQueued = 8192
+
 // due is when the next interrupt is to be raised.
 func (d *port) due() sim.Time {
-	if d.masked || d.in.n == 0 {
+	switch {
+	case d.masked:
+		return sim.Never
+	case d.room:
+		return 0
+	case d.in.n == 0:
 		return sim.Never
 	}
 	return max(d.in.first().At, d.polled+d.coalesce)
@@ -56,6 +67,7 @@ func (d *port) Interrupt(int) bool { return true }
 // Poll hands up what has come in by now.
 func (d *port) Poll(budget int, deliver func(*netstack.Packet)) (int, bool) {
 	n, more := 0, false
+	d.room = false
 	for d.in.n > 0 && d.in.first().At <= d.p.cpu.now {
 		if more = n == budget; more {
 			break
@@ -86,12 +98,20 @@ func (d *port) up(b []byte, m offload.Meta, deliver func(*netstack.Packet)) {
 func (d *port) transmit(f *nic.WireFrame) {
 	d.counts.In++
 	d.counts.InBytes += uint64(len(f.Data))
+	if d.in.n >= maxQueued {
+		d.counts.Missed++
+		return
+	}
 	d.in.push(nic.WireFrame{ID: f.ID, At: f.At, Data: append(d.buffer(), f.Data...)})
 	d.p.cpu.look(d.due())
 }
 
-// Transmit sends what the stack gives: cut if need be, the checksum complete.
+// Transmit sends what the stack gives: cut if need be, the checksum complete. It stops
+// while too much waits for the wire.
 func (d *port) Transmit(p *netstack.Packet) bool {
+	if d.full = d.out.n >= maxQueued; d.full {
+		return false
+	}
 	if p.Meta.GSO == offload.GSONone {
 		m := p.Meta
 		offload.Complete(p.Parts, &m)
@@ -99,7 +119,8 @@ func (d *port) Transmit(p *netstack.Packet) bool {
 		return true
 	}
 	if d.cut.Start(p.Parts, p.Meta) != nil {
-		return false
+		d.counts.TxErrors++
+		return true
 	}
 	for {
 		hdr, payload, _, ok := d.cut.Next()
@@ -135,6 +156,10 @@ func (d *port) receive(f *nic.WireFrame) bool {
 		return false
 	}
 	*f = d.out.pop()
+	if d.full && d.out.n <= maxQueued/2 {
+		d.full, d.room = false, true
+		d.p.cpu.look(d.p.cpu.engine.Now())
+	}
 	d.last = f.Data
 	d.counts.Out++
 	d.counts.OutBytes += uint64(len(f.Data))
