@@ -1,6 +1,7 @@
 package netstack
 
 import (
+	"io"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
@@ -192,4 +194,14 @@ func BenchmarkNew(b *testing.B) {
 		}
 		s.Close()
 	}
+}
+
+func TestGVisorPrintsNothing(t *testing.T) {
+	eng := sim.NewEngine(1)
+	s, err := New(Config{Clock: simClock{eng}, Chance: eng.Source})
+	require.NoError(t, err)
+	defer s.Close()
+	w, ok := log.Log().Emitter.(*log.Writer)
+	require.True(t, ok)
+	require.Equal(t, io.Discard, w.Next)
 }

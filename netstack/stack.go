@@ -3,10 +3,12 @@ package netstack
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"sync"
 
+	"gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -77,6 +79,7 @@ func New(cfg Config) (*Stack, error) {
 	if cfg.Name == "" {
 		cfg.Name = "netstack"
 	}
+	quiet()
 	s := &Stack{cfg: cfg, chance: cfg.Chance(cfg.Name + "/rand")}
 	s.timers.init(s)
 	s.gv = build(stack.Options{
@@ -101,6 +104,10 @@ func New(cfg Config) (*Stack, error) {
 	}
 	return s, nil
 }
+
+// quiet ends gVisor's log, which is the process's. It writes on standard error, with the
+// date of the real day, what a peer can make it say: that a handshake has no route back.
+var quiet = sync.OnceFunc(func() { log.SetTarget(&log.Writer{Next: io.Discard}) })
 
 // building guards the number of processors that Go uses: two stacks that are made
 // at the same time would put back each other's.
