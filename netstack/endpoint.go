@@ -25,6 +25,7 @@ type endpoint struct {
 	valid      bool // the packet that is being delivered need not be verified
 	dispatcher stack.NetworkDispatcher
 	out        Packet // what is being sent
+	datagram   uint16 // identification of the last one that was cut
 }
 
 var (
@@ -109,6 +110,7 @@ func (e *endpoint) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
 	if err := e.describe(pkt, p); err != nil {
 		return err
 	}
+	e.identify(pkt)
 	to := pkt.EgressRoute.NextHop
 	if to.Len() == 0 {
 		to = pkt.EgressRoute.RemoteAddress
@@ -123,6 +125,25 @@ func (e *endpoint) WritePacket(pkt *stack.PacketBuffer) tcpip.Error {
 		return &tcpip.ErrNoBufferSpace{}
 	}
 	return nil
+}
+
+// identify gives the fragments of a datagram an identification and takes DF from them
+// [RFC 6864, 4.1]. gVisor sends datagrams with DF and without an identification, and
+// cuts those that do not fit all the same: the next one's fragments would be taken for
+// those of one that was lost in part.
+func (e *endpoint) identify(pkt *stack.PacketBuffer) {
+	ip := header.IPv4(pkt.NetworkHeader().Slice())
+	if pkt.NetworkProtocolNumber != header.IPv4ProtocolNumber || pkt.NetworkPacketInfo.IsForwardedPacket ||
+		ip.Flags()&header.IPv4FlagDontFragment == 0 || !ip.More() && ip.FragmentOffset() == 0 {
+		return
+	}
+	if ip.FragmentOffset() == 0 {
+		e.datagram++
+	}
+	ip.SetID(e.datagram)
+	ip.SetFlagsFragmentOffset(ip.Flags()&^header.IPv4FlagDontFragment, ip.FragmentOffset())
+	ip.SetChecksum(0)
+	ip.SetChecksum(^ip.CalculateChecksum())
 }
 
 // await keeps a frame until the neighbour that it goes to has answered.

@@ -240,3 +240,33 @@ func TestALinkMaySendByATunnel(t *testing.T) {
 		}
 	}
 }
+
+// The fragments of one datagram have one identification, which is not the next one's,
+// and may be cut again [RFC 6864, 4].
+func TestFragmentsOfTwoDatagramsCanBeToldApart(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b, pa, _ := w.two(sim.Microsecond)
+	from := w.open(a, "udp4", "")
+	w.open(b, "udp4", "10.0.0.2:7778")
+	pa.keep = true
+	ids := map[uint16]int{}
+	for range 3 {
+		pa.gone = nil
+		_, errno := from.WriteTo(make([]byte, 4000), netip.MustParseAddrPort("10.0.0.2:7778"))
+		require.Equal(t, syscall.OK, errno)
+		w.run(sim.Millisecond)
+		for _, f := range pa.gone {
+			ip, ok := decode(t, f).Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+			if !ok {
+				continue // ARP
+			}
+			require.Zero(t, ip.Flags&layers.IPv4DontFragment)
+			require.NotZero(t, ip.Id)
+			ids[ip.Id]++
+		}
+	}
+	require.Len(t, ids, 3)
+	for _, n := range ids {
+		require.Equal(t, 3, n)
+	}
+}
