@@ -62,6 +62,17 @@ func mix(b []byte) (h uint32) {
 	return h
 }
 
+// Steady says that a segment is one of a steady stream, all that a device merges: no
+// flag but ACK and PSH, and no option but a timestamp laid out as everybody does
+// [RFC 7323, appendix A].
+func (p *Packet) Steady() bool {
+	tcp := p.head[p.h.l4:]
+	if p.flags|flagPSH != flagACK|flagPSH {
+		return false
+	}
+	return len(tcp) == tcpHeader || len(tcp) == tcpHeader+12 && binary.BigEndian.Uint32(tcp[tcpHeader:]) == 0x0101080A
+}
+
 // alone says that a segment is never merged with what follows it: it has no
 // payload, or padding, or flags that the receiver has to see now. One sum that no sender
 // makes and a receiver takes, 0xffff, would not come back when it is cut again.
@@ -184,6 +195,31 @@ func (h *Held) Bytes() int { return h.first.h.payload + h.size }
 // Header is where the payload of a frame that joins begins.
 func (p *Packet) Header() int { return p.h.payload }
 
+// Merged is the Meta of a frame of n bytes that somebody else has merged out of that
+// many segments, of which the first had the given number of bytes, headers included.
+// Headers are in head; the frame is as Finish leaves it. It is not known any more
+// whether all had the same identification. False says that it is no such frame.
+func Merged(head []byte, n, first, segs int) (Meta, bool) {
+	h, ok := parse(head[:min(len(head), MaxHeader)], n)
+	size := first - h.payload
+	if !ok || h.proto != protoTCP || h.frag || size <= 0 || segs < 2 {
+		return Meta{}, false
+	}
+	return h.merged(size, segs), true
+}
+
+// merged is the Meta of a merged frame.
+func (h *headers) merged(size, segs int) Meta {
+	m := Meta{
+		NeedsCsum: true, GSO: GSOTCPv4, GSOSize: uint16(size),
+		HdrLen: uint16(h.payload), CsumStart: uint16(h.l4), CsumOffset: tcpSum, Segs: uint16(segs),
+	}
+	if h.v6 {
+		m.GSO = GSOTCPv6
+	}
+	return m
+}
+
 // Finish puts the headers of the first frame right so that it is the whole: what
 // Look was given is written to. The Meta says how to cut it again; of a frame that
 // nothing joined it is that of a verified frame, and nothing is written.
@@ -198,12 +234,7 @@ func (h *Held) Finish() Meta {
 	tcp := p.head[p.h.l4:]
 	tcp[13] = h.flags
 	binary.BigEndian.PutUint16(tcp[tcpSum:], p.h.pseudo(p.head, h.Bytes()-p.h.l4))
-	m := Meta{
-		NeedsCsum: true, GSO: GSOTCPv4, FixedID: h.mode == idFixed, GSOSize: uint16(p.size),
-		HdrLen: uint16(p.h.payload), CsumStart: uint16(p.h.l4), CsumOffset: tcpSum, Segs: uint16(h.Count),
-	}
-	if p.h.v6 {
-		m.GSO = GSOTCPv6
-	}
+	m := p.h.merged(p.size, h.Count)
+	m.FixedID = h.mode == idFixed
 	return m
 }
