@@ -306,7 +306,7 @@ func (n *NIC) status() Status {
 func (n *NIC) reset() {
 	n.redirect, n.rssFields = [128]uint8{}, 0
 	n.registers = registers{ctrl: CtrlFD, vet: 0x81008100, rlpml: MaxFrame}
-	n.irq = interrupts{next: sim.Never, sent: sim.Never, soon: sim.Never}
+	n.irq = interrupts{next: sim.Never, sent: sim.Never, held: sim.Never, soon: sim.Never}
 	n.stats = counters{}
 	for q := range n.queues {
 		n.rx[q] = rxQueue{srrctl: srrctlReset, ring: ring{tags: n.rx[q].tags}}

@@ -43,6 +43,10 @@ const (
 	PktSCTP   = 1 << 10
 )
 
+// rxRSCShift is where RSCCNT begins, how many segments the descriptor of a merged
+// frame holds: one. It is the 82599's; the 82576 has the four bits reserved.
+const rxRSCShift = 17
+
 // An RSSType says which hash a received frame was given [7.1].
 type RSSType uint8
 
@@ -82,6 +86,10 @@ func (d RxDesc) VLAN() uint16 { return binary.LittleEndian.Uint16(d[14:]) }
 func (d RxDesc) Hash() (uint32, RSSType) {
 	return binary.LittleEndian.Uint32(d[4:]), RSSType(d[0] & 0xF)
 }
+
+// Merged says that the frame was merged: each of its descriptors has the payload of
+// one segment, the first has headers before it.
+func (d RxDesc) Merged() bool { return binary.LittleEndian.Uint32(d)>>rxRSCShift&0xF != 0 }
 
 // PacketType is the Pkt bits, of the last descriptor of a frame.
 func (d RxDesc) PacketType() uint32 { return uint32(binary.LittleEndian.Uint16(d)) &^ 0xF }

@@ -22,6 +22,7 @@
 //     arrival, one at a time, and is busy with each for as long as the device's
 //     account is charged for it. Without a descriptor the frame is dropped
 //     (DROP_EN, RQDPC) or waits, and all behind it wait too (RNBC).
+//     With RSCCTL, the 82599's, a segment of TCP may join the one before it there.
 //  4. Written back. The descriptors have DD, the last one EOP; the cause of the
 //     queue's vector is set in EICR.
 //  5. Told. If EIMS lets the cause through, and EITR's interval since the vector's

@@ -185,6 +185,9 @@ func (n *NIC) finish() {
 	n.did.descs += uint64(d.descs)
 	n.did.bytes += uint64(d.bytes)
 	n.did.tlps += d.tlps
+	if q.lro != nil && n.coalesce(q, p, &d) {
+		return
+	}
 	var last uint32
 	for range d.descs {
 		desc := q.desc(q.head)

@@ -77,6 +77,9 @@ func (n *NIC) classify(data []byte) (v verdict) {
 	if n.ctrl&CtrlVME != 0 {
 		n.strip(&v, data)
 	}
+	if v.queue < MaxQueues && n.rx[v.queue].lro != nil {
+		v.reason = aside
+	}
 	return v
 }
 

@@ -45,7 +45,7 @@ func registersOf() (list []uint32) {
 	for i := range 4 {
 		list = append(list, nic.IVAR(i), nic.MTA(i), nic.RETA(i), nic.RSSRK(i), nic.RAL(i), nic.RAH(i))
 	}
-	return list
+	return append(list, nic.RSCCTL(0), nic.RSCCTL(1))
 }
 
 // fuzzRig is a NIC of two queues, brought up, in memory that is full of 0xA5
@@ -172,7 +172,7 @@ func checkErr(t *testing.T, reg uint32, err error, d *nictest.Driver) {
 func checkConserved(t *testing.T, d *nictest.Driver, played uint64) {
 	n := d.NIC.Counts()
 	taken := uint64(len(d.Wire.Frames)) - uint64(d.Wire.Left())
-	if got := n.Written + n.Dropped + d.NIC.InFlight(); got != taken {
+	if got := n.Written + n.Merged + n.Dropped + d.NIC.InFlight(); got != taken {
 		t.Fatalf("%d frames taken of %d, %d written, %d dropped, %d in flight", taken, played, n.Written, n.Dropped, d.NIC.InFlight())
 	}
 	if n.Dropped+n.DroppedTx != d.Drops.Total() {
@@ -253,6 +253,8 @@ func FuzzRing(f *testing.F) {
 	f.Add(byte(2), offloadRing(), []byte{3, 16, 2, 200, 3, 4, 2, 9})
 	f.Add(byte(2), ring, []byte{0, 60, 1, 15, 2, 9, 3, 15})
 	f.Add(byte(1), ring, []byte{0, 255, 0, 255, 1, 15, 2, 200, 3, 8, 3, 15, 2, 200})
+	f.Add(byte(2), ring, []byte{6, 0xFD, 5, 120, 5, 120, 1, 15, 2, 200, 5, 120, 4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 5, 9, 2, 255, 6, 0})
+	f.Add(byte(2), ring, []byte{6, 0xFD, 1, 15, 5, 100, 5, 100, 2, 20, 5, 100, 2, 20, 1, 7, 5, 100, 0, 60, 5, 100, 2, 255, 2, 255})
 	f.Add(byte(130), bytes.Repeat([]byte{0, 2, 0, 0, 0, 0, 0, 0}, 64), []byte{0, 255, 1, 15, 2, 200, 1, 3, 2, 200})
 	f.Fuzz(func(t *testing.T, srrctl byte, memory, in []byte) {
 		if len(in) > 1024 || len(memory) > 64<<10 {
@@ -276,9 +278,9 @@ func FuzzRing(f *testing.F) {
 		d.Write(nic.TXDCTL(0), uint32(nic.DctlENABLE))
 		d.Write(nic.TCTL, uint32(nic.TctlEN))
 		d.Write(nic.RCTL, uint32(nic.RctlEN|nic.RctlSECRC|nic.RctlUPE|nic.RctlMPE|nic.RctlLPE))
-		id := uint64(0)
+		id, flow := uint64(0), &stream{}
 		for c := (cursor{in}); len(c.b) > 0; {
-			switch op, v := c.u8()%5, c.u8(); op {
+			switch op, v := c.u8()%7, c.u8(); op {
 			case 0:
 				id++
 				d.Wire.Play(nic.WireFrame{ID: id, At: d.Engine.Now(), Data: bytes.Repeat([]byte{v}, 14+int(v)*36)})
@@ -295,6 +297,13 @@ func FuzzRing(f *testing.F) {
 			case 4: // memory changes under the device
 				at := int(v) * 2
 				copy(m.Bytes(mem.Addr(at), 16), c.take(16))
+			case 5: // a segment that goes on where the last ended
+				id++
+				d.Wire.Play(nic.WireFrame{ID: id, At: d.Engine.Now(), Data: flow.next(8*int(v), nil)})
+			case 6:
+				d.Write(nic.RSCCTL(0), uint32(v&0xD))
+				d.Write(nic.EITR(0), uint32(v>>4)<<nic.EitrIntervalShift)
+				d.Write(nic.RXCSUM, uint32(nic.RxcsumIPOFLD|nic.RxcsumTUOFLD))
 			}
 			require.NoError(t, d.NIC.Check())
 		}

@@ -40,7 +40,8 @@ type interrupts struct {
 	vectors                [Vectors]vector
 	next                   sim.Time // earliest moment at which an owed message goes out
 	sent                   sim.Time // earliest transmit write-back that is still to come
-	soon                   sim.Time // the earlier of the two
+	held                   sim.Time // earliest moment at which a merged frame has waited long enough
+	soon                   sim.Time // the earliest of the three
 	ivar                   [8]uint32
 	ivarMisc               uint32
 	icr, ims, iam          uint32 // legacy causes, which feed the vector of IVAR_MISC
@@ -112,7 +113,7 @@ func (i *interrupts) plan() {
 		v := &i.vectors[bits.TrailingZeros32(m)]
 		i.next = min(i.next, max(v.cause, v.expiry))
 	}
-	i.soon = min(i.next, i.sent)
+	i.soon = min(i.next, i.sent, i.held)
 }
 
 // send lets the messages go out that are due at the time i.next, the lowest
@@ -135,20 +136,26 @@ func (n *NIC) send() {
 		}
 		v.expiry = at + v.interval()
 		v.deliver = at + n.price.msix
+		if i.held != sim.Never {
+			n.announce(vec, at)
+		}
 		n.told(vec)
 	}
 	i.plan()
 }
 
-// settle does what lies before the moment t beside reception: messages go out
-// and sent descriptors are written back, in the order of their times. A cause of
-// the moment t still joins a message of that moment.
+// settle does what lies before the moment t beside reception: messages go out,
+// sent descriptors are written back and merged frames end, in the order of their
+// times. A cause of the moment t still joins a message of that moment.
 func (n *NIC) settle(t sim.Time) {
 	for n.irq.soon < t {
-		if n.irq.sent <= n.irq.next {
+		switch n.irq.soon {
+		case n.irq.sent:
 			n.reclaim(t)
-		} else {
+		case n.irq.next:
 			n.send()
+		default:
+			n.expire()
 		}
 	}
 }

@@ -202,6 +202,7 @@ func (n *NIC) abort(now sim.Time) {
 		n.dropHead(cost.NICRxDisabled, now)
 	}
 	for q := range n.queues {
+		n.release(&n.rx[q], now)
 		n.stopTx(q, now)
 	}
 }
@@ -221,10 +222,10 @@ func (n *NIC) SetTxTag(queue int, index uint32, t Tag) { n.tx[queue].tags[index]
 
 // InFlight is the number of frames that the wire has handed out and the device
 // has neither dropped nor written to host memory: in the packet buffer, or on the
-// wire with the last bit still to come. Of frames that go out there is none,
+// wire with the last bit still to come, or merged and not written back. Of frames that go out there is none,
 // because the device takes whole frames from a ring and gives them to the wire at
 // once, with the time at which they leave.
-func (n *NIC) InFlight() uint64 { return uint64(n.fifo.count) + n.UnderWay() }
+func (n *NIC) InFlight() uint64 { return uint64(n.fifo.count) + n.holding() + n.UnderWay() }
 
 // UnderWay is the number of frames on the wire whose last bit is still to come:
 // at most one, since the wire is asked for one at a time.

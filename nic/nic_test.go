@@ -587,7 +587,7 @@ func TestEveryRegisterReads(t *testing.T) {
 			read++
 		}
 	}
-	assert.Equal(t, 677, read)
+	assert.Equal(t, 697, read)
 	for _, tt := range []struct {
 		reg  uint32
 		want uint32

@@ -67,6 +67,7 @@ const (
 	offDCA   = 0x14
 	offDT    = 0x18
 	offDCTL  = 0x28
+	offRSC   = 0x2C // receive only
 	offQDPC  = 0x30 // receive only
 	offTDWBL = 0x38 // transmit only
 	offTDWBH = 0x3C
@@ -269,7 +270,7 @@ var regNames = map[uint32]string{
 
 var (
 	rxNames = [0x40]string{offBAL: "RDBAL", offBAH: "RDBAH", offLEN: "RDLEN", offSRR: "SRRCTL",
-		offDH: "RDH", offDCA: "RXCTL", offDT: "RDT", offDCTL: "RXDCTL", offQDPC: "RQDPC"}
+		offDH: "RDH", offDCA: "RXCTL", offDT: "RDT", offDCTL: "RXDCTL", offRSC: "RSCCTL", offQDPC: "RQDPC"}
 	txNames = [0x40]string{offBAL: "TDBAL", offBAH: "TDBAH", offLEN: "TDLEN",
 		offDH: "TDH", offDCA: "TXCTL", offDT: "TDT", offDCTL: "TXDCTL", offTDWBL: "TDWBAL", offTDWBH: "TDWBAH"}
 )

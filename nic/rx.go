@@ -20,6 +20,8 @@ type rxQueue struct {
 	bit      uint32 // cause in EICR; 0 when IVAR maps it nowhere
 	written  uint64 // frames written to it
 	noticed  uint64 // of those, how many the last message of its vector told of
+	rscctl   Rscctl
+	lro      *coalescer // nil while RSCCTL has it off
 }
 
 // A verdict is what the device makes of a frame by looking at it.
@@ -263,6 +265,8 @@ func (n *NIC) readRx(queue int, off uint32) uint32 {
 	switch off {
 	case offSRR:
 		return uint32(q.srrctl)
+	case offRSC:
+		return uint32(q.rscctl)
 	case offQDPC:
 		v := min(n.stats.rqdpc[queue], rqdpcMax)
 		n.stats.rqdpc[queue] = 0
@@ -288,6 +292,8 @@ func (n *NIC) writeRx(reg uint32, queue int, off, v uint32, now sim.Time) error 
 		n.writeSrrctl(reg, queue, Srrctl(v), now)
 	case offDCTL:
 		n.writeRxdctl(reg, queue, Dctl(v), now)
+	case offRSC:
+		n.writeRscctl(queue, Rscctl(v), now)
 	case offDCA:
 		q.dca = v
 	case offQDPC:
@@ -319,6 +325,7 @@ func (n *NIC) writeRxdctl(reg uint32, queue int, v Dctl, now sim.Time) {
 	q.dctl = v&^DctlENABLE | q.dctl&DctlENABLE
 	switch {
 	case v&DctlENABLE == 0 && was:
+		n.release(q, now)
 		if n.dma.busy && int(n.fifo.head().v.queue) == queue {
 			n.dropHead(cost.NICRxDisabled, now)
 		}

@@ -18,13 +18,18 @@ func (n *NIC) show(f trace.Frame) {
 // steps that took it there.
 func (n *NIC) showWritten(queue int, id uint64, at sim.Time, data []byte, descs uint64) {
 	n.show(trace.Frame{ID: id, At: at, Point: trace.NIC, Queue: int32(queue), Data: data})
+	n.showSteps(id, at, len(data), descs)
+}
+
+// showSteps lets the sink see what it took to bring a frame of that size to memory.
+func (n *NIC) showSteps(id uint64, at sim.Time, size int, descs uint64) {
 	if !n.sink.Watching(id) {
 		return
 	}
 	for _, s := range [...]trace.Step{
 		{Step: cost.DevDescFetch, N: descs, Bytes: descs * DescSize},
-		{Step: cost.DevRxDMA, N: descs, Bytes: uint64(len(data))},
-		{Step: cost.DevTLP, N: tlps(len(data))},
+		{Step: cost.DevRxDMA, N: descs, Bytes: uint64(size)},
+		{Step: cost.DevTLP, N: tlps(size)},
 		{Step: cost.DevRxWriteback, N: descs, Bytes: descs * DescSize},
 	} {
 		s.ID, s.At, s.CPU = id, at, -1

@@ -60,12 +60,12 @@ func (n *NIC) unheard(bit uint32) string {
 }
 
 // Check says whether the device's own books agree: every frame that came in is
-// written, dropped or in the packet buffer; heads and tails lie in their rings; a
+// written, merged, dropped, held or in the packet buffer; heads and tails lie in their rings; a
 // message that is owed has the timer armed. It is cheap enough for every run.
 func (n *NIC) Check() error {
-	if n.in != n.written+n.dropped+uint64(n.fifo.count) {
-		return fmt.Errorf("nic: %s: %d frames in, %d written, %d dropped, %d in the packet buffer",
-			n.name, n.in, n.written, n.dropped, n.fifo.count)
+	if n.in != n.written+n.merged+n.dropped+uint64(n.fifo.count)+n.holding() {
+		return fmt.Errorf("nic: %s: %d frames in, %d written, %d merged, %d dropped, %d in the packet buffer, %d held",
+			n.name, n.in, n.written, n.merged, n.dropped, n.fifo.count, n.holding())
 	}
 	used := 0
 	for i := range n.fifo.count {
