@@ -34,7 +34,7 @@ func TestOffloadsDoNotChangeWhatGuestsGet(t *testing.T) {
 	merged := uint64(0)
 	for _, file := range files {
 		var want map[int32][][]byte
-		for _, words := range []string{"none", "gro", "gro,rx", "rxvlan,txvlan", "all"} {
+		for _, words := range []string{"none", "gro", "gro,rx", "rxvlan,txvlan", "all", "lro", "lro,gro,rxvlan"} {
 			s := &guestSink{map[int32][][]byte{}}
 			replay := ringside.Replay{Files: []string{file}, VMs: 3, Speed: ringside.TopSpeed}
 			r, err := replay.Run(ringside.Config{

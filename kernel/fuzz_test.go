@@ -152,12 +152,28 @@ func TestCapturesComeToRestOnSmallHosts(t *testing.T) {
 	}
 }
 
+// portOf is where a segment comes from, as flow writes it.
+func portOf(b []byte) int {
+	at := 12
+	if len(b) > 18 && b[12] == 0x81 {
+		at += 4
+	}
+	l4 := at + 22
+	if len(b) > at && b[at] == 0x86 {
+		l4 = at + 42
+	}
+	if len(b) < l4+2 {
+		return -1
+	}
+	return int(b[l4])<<8 | int(b[l4+1])
+}
+
 // Whatever a guest says of a frame beside its bytes, and wherever it goes: nothing
 // panics, nothing is lost, no block leaks and no device is misused; and what was a
 // right frame is one when it leaves.
 func FuzzOffloads(f *testing.F) {
-	for i := range byte(16) {
-		f.Add(i, uint16(1), uint16(34), uint16(16), uint16(1448), uint16(5000), []byte{})
+	for i := range byte(64) {
+		f.Add(i*5, uint16(1), uint16(34), uint16(16), uint16(1448), uint16(5000), []byte{})
 	}
 	f.Add(byte(3), uint16(2), uint16(65535), uint16(16), uint16(1), uint16(100), []byte{0, 46, 0xF0})
 	f.Add(byte(2), uint16(0), uint16(34), uint16(6), uint16(0), uint16(100), []byte{0, 20, 0xFF, 0, 12, 1})
@@ -166,6 +182,9 @@ func FuzzOffloads(f *testing.F) {
 			return
 		}
 		o := []kernel.Offloads{{}, {TxCsum: true}, {TxCsum: true, TSO: true}, kernel.AllOffloads()}[shape&3]
+		if shape&0x10 != 0 {
+			o.LRO, o.RxCsum = true, true
+		}
 		s := &kerneltest.Fates{}
 		r := offloadRig(t, o, s)
 		flow := flowTo([]bridge.MAC{kerneltest.Station(1), kerneltest.Remote(0), kerneltest.HostMAC, {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}}[shape>>2&3])
@@ -176,13 +195,42 @@ func FuzzOffloads(f *testing.F) {
 				frame[at] ^= edits[i+2]
 			}
 		}
+		var came [][]byte // by the wire, for the other guest meanwhile
+		in := flowTo(kerneltest.Station(1))
+		in.port, in.tag, in.v6 = 5000, uint16(shape>>6&1), shape>>7 != 0
+		if shape&0x20 != 0 { // the first fills the place in the ring that was empty
+			came = append(came, in.next(100))
+			r.Play(0, came...)
+			if err := r.Run(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		used := r.Memory.InUse()
+		if shape&0x20 != 0 {
+			for i := range 20 {
+				came = append(came, in.next(1+int(n)%1400*(1+i%7/6)/2))
+			}
+			r.Play(0, came[1:]...)
+		}
 		r.Arrive("tap0", frame, m)
 		if err := r.Run(); err != nil {
 			t.Fatal(err)
 		}
 		if r.Memory.InUse() != used {
 			t.Fatalf("%d pages leaked", r.Memory.InUse()-used)
+		}
+		if came != nil {
+			var list [][]byte
+			for _, b := range got(s, 1) {
+				if port := portOf(b); port == 5000 {
+					list = append(list, b)
+				}
+			}
+			alike(t, came, list, "by the wire")
+			if o.LRO && n%1400 > 100 && r.NIC.Counts().Merged == 0 {
+				t.Fatal("the device has merged nothing")
+			}
+			return
 		}
 		right.HdrLen = m.HdrLen
 		if m == right && len(edits) < 3 && shape>>2&3 == 0 {

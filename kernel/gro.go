@@ -66,7 +66,7 @@ func (g *gro) one(c *CPU, s *skb) {
 		g.normal(c, s)
 		return
 	}
-	good := !p.Padded && g.verified(c, s)
+	good := !p.Padded && !s.gso() && g.verified(c, s) // what the device has merged stays as it is
 	b := &g.bucket[p.Hash%groBuckets]
 	for i := range *b {
 		w := &(*b)[i]

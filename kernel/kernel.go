@@ -40,7 +40,7 @@ type Config struct {
 type Flow struct {
 	Own       uint64 // began here: written by guests, sent by the host's stack
 	Cloned    uint64 // copies made by flooding, beyond the first
-	Merged    uint64 // joined another frame, by GRO
+	Merged    uint64 // joined another frame, by GRO; those of LRO the device counts
 	Segmented uint64 // made by cutting frames, beyond the first of each
 	ToVMs     uint64 // delivered to guests
 	ToHost    uint64 // delivered to the host's stack

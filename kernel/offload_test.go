@@ -134,8 +134,12 @@ func alike(t testing.TB, want, have [][]byte, what string) {
 func offloadRig(t testing.TB, o kernel.Offloads, watch trace.Sink) *kerneltest.Rig {
 	book, err := cost.Open("linux-xeon") // in which a byte that is summed costs something
 	require.NoError(t, err)
+	itr := sim.Time(0)
+	if o.LRO { // which takes its time from it
+		itr = 50 * sim.Microsecond
+	}
 	r := kerneltest.New(t, kerneltest.Config{
-		Book: book, CPUs: 3, Taps: 2, Sink: watch, RAM: 32 << 20, NIC: kernel.NICConfig{Offloads: o},
+		Book: book, CPUs: 3, Taps: 2, Sink: watch, RAM: 32 << 20, NIC: kernel.NICConfig{Offloads: o, ITR: itr},
 	})
 	for i := range 2 {
 		start(t, r, 1+i, sink, fmt.Sprintf("tap%d", i))
@@ -618,6 +622,110 @@ func TestGROIsVisibleOnTheBill(t *testing.T) {
 	assert.Less(t, bills[true].Cycles(), bills[false].Cycles())
 }
 
+// LRO saves what GRO does not: the driver sees one frame where there were up to
+// sixteen, takes it to the stack once, and nobody joins anything. The device does the
+// same work, and no message goes out later for it.
+func TestLROIsVisibleOnTheBill(t *testing.T) {
+	bills, messages := map[bool]*cost.Bill{}, map[bool]uint64{}
+	for _, on := range []bool{false, true} {
+		s := &kerneltest.Fates{}
+		r := kerneltest.New(t, kerneltest.Config{CPUs: 2, Taps: 1, Sink: s, NIC: kernel.NICConfig{
+			Offloads: kernel.Offloads{LRO: on, RxCsum: true}, ITR: 100 * sim.Microsecond}})
+		r.Does("tap0", true, true)
+		start(t, r, 1, sink, "tap0")
+		f := flowTo(kerneltest.Station(0))
+		var data []byte
+		for range 73 {
+			b := f.next(1448)
+			data = append(data, b[54:]...)
+			r.Play(0, b)
+		}
+		require.NoError(t, r.Run())
+		var have []byte
+		for _, b := range got(s, 0) {
+			have = append(have, b[54:]...)
+		}
+		require.True(t, bytes.Equal(data, have), "the same stream")
+		bills[on], messages[on] = r.Bill(), r.NIC.Counts().Messages
+		if on {
+			n := r.NIC.Counts()
+			assert.EqualValues(t, 73, n.Written+n.Merged)
+			assert.EqualValues(t, n.Written, r.Flow().ToVMs)
+			assert.LessOrEqual(t, n.Written, uint64(1+5+1), "the first is told of at once, then 16 to a frame")
+			assert.Zero(t, r.Flow().Merged, "by the kernel")
+		}
+	}
+	for _, step := range []cost.Step{cost.IgbBuildSkb, cost.NapiGroReceive, cost.BrFdbFind, cost.NetifReceiveSkbCore, cost.TunNetXmit, cost.SysEnter} {
+		assert.Less(t, 6*bills[true].Steps[step].Count, bills[false].Steps[step].Count, step.String())
+	}
+	for _, step := range []cost.Step{cost.DevRxDMA, cost.DevRxWriteback, cost.DevTLP} {
+		assert.Equal(t, bills[false].Steps[step], bills[true].Steps[step], step.String())
+	}
+	assert.LessOrEqual(t, messages[true], messages[false])
+	assert.Less(t, 2*bills[true].Cycles(), bills[false].Cycles())
+}
+
+// Guests that take one frame after the other get what came in, byte for byte, whoever
+// merged it; so does the wire. GRO leaves alone what the device has merged.
+func TestWhatTheDeviceMergesIsCutAgain(t *testing.T) {
+	for _, o := range []kernel.Offloads{{LRO: true, RxCsum: true}, {LRO: true, RxCsum: true, GRO: true}, {LRO: true, RxCsum: true, GRO: true, TxCsum: true, TSO: true, VLANStrip: true}} {
+		for _, v6 := range []bool{false, true} {
+			s := &kerneltest.Fates{}
+			r := kerneltest.New(t, kerneltest.Config{CPUs: 2, Taps: 1, Sink: s, NIC: kernel.NICConfig{Offloads: o, ITR: 100 * sim.Microsecond}, RAM: 32 << 20})
+			start(t, r, 1, sink, "tap0")
+			require.NoError(t, r.Bridge.SetPort(r.Port, bridge.PortConfig{Name: "eth0", Hairpin: true}))
+			in, out := flowTo(kerneltest.Station(0)), flowTo(kerneltest.Remote(1))
+			in.v6, out.v6, in.tag, out.tag = v6, v6, 7, 7
+			require.NoError(t, r.Bridge.Add(bridge.Entry{MAC: out.dst, Port: r.Port, Kind: bridge.Static, Sticky: true}))
+			var guest, wire [][]byte
+			for range 40 {
+				guest, wire = append(guest, in.next(1448)), append(wire, out.next(1448))
+			}
+			guest, wire = append(guest, in.next(99)), append(wire, out.next(77))
+			r.Play(0, guest...)
+			r.Play(0, wire...)
+			require.NoError(t, r.Run())
+			alike(t, guest, got(s, 0), o.String())
+			alike(t, wire, wired(r), o.String())
+			assert.Greater(t, r.NIC.Counts().Merged, uint64(40))
+			assert.Zero(t, r.Bill().Steps[cost.SkbGroChecksum].Count)
+			require.NoError(t, r.Check())
+			assert.Zero(t, r.Balance().InFlight)
+		}
+	}
+}
+
+// At every moment of a run every frame is somewhere, those that the device holds too.
+func TestFramesThatTheDeviceHoldsAreInFlight(t *testing.T) {
+	r := kerneltest.New(t, kerneltest.Config{CPUs: 2, Taps: 1, NIC: kernel.NICConfig{Queues: 2, Offloads: kernel.Offloads{LRO: true, RxCsum: true}, ITR: 20 * sim.Microsecond}})
+	start(t, r, 1, sink, "tap0")
+	a, b := flowTo(kerneltest.Station(0)), flowTo(kerneltest.Station(0))
+	b.port = 4001
+	for i := range 400 {
+		r.Play(0, []*flow{a, b}[i/7%2].next(100))
+	}
+	for at := sim.Microsecond; at < 200*sim.Microsecond; at += 700 * sim.Nanosecond {
+		require.NoError(t, r.Engine.RunUntil(at))
+		require.NoError(t, r.Check())
+	}
+	require.NoError(t, r.Run())
+	require.NoError(t, r.Check())
+	assert.NotZero(t, r.NIC.Counts().Merged)
+	assert.Zero(t, r.Balance().InFlight)
+}
+
+func TestLROIsAskedForByItsName(t *testing.T) {
+	o, err := kernel.ParseOffloads("lro")
+	require.NoError(t, err)
+	assert.Equal(t, kernel.Offloads{LRO: true, RxCsum: true}, o)
+	assert.Equal(t, "lro,rx", o.String())
+	o, err = kernel.ParseOffloads("all")
+	require.NoError(t, err)
+	assert.False(t, o.LRO)
+	_, err = kerneltest.Boot(kerneltest.Config{NIC: kernel.NICConfig{Offloads: kernel.Offloads{LRO: true}}})
+	assert.ErrorContains(t, err, "RxCsum")
+}
+
 // What is merged on its way in is cut again on its way out, by the device or before it.
 func TestAStreamThatIsForwardedStaysTheSame(t *testing.T) {
 	for _, n := range []int{10, 90} { // few enough for the device, and too many buffers
@@ -715,7 +823,7 @@ func TestOffloadsInWords(t *testing.T) {
 	}
 	for _, words := range []string{"lro2", "gro,,tso", "gro all", "GRO"} {
 		_, err := kernel.ParseOffloads(words)
-		assert.ErrorContains(t, err, "is no offload: gro, tso, tx, rx, txvlan, rxvlan, csum, all, none are", words)
+		assert.ErrorContains(t, err, "is no offload: gro, lro, tso, tx, rx, txvlan, rxvlan, csum, all, none are", words)
 	}
 }
 

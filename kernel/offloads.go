@@ -17,6 +17,7 @@ import (
 // by itself, and nobody looks at checksums.
 type Offloads struct {
 	GRO        bool // segments of a flow that come in together go on as one frame
+	LRO        bool // the device merges them before the driver sees them; needs RxCsum
 	TSO        bool // long frames are cut by the device; needs TxCsum
 	TxCsum     bool // checksums are written by the device
 	RxCsum     bool // checksums are verified by the device
@@ -31,6 +32,7 @@ var offloadNames = []struct {
 	has  func(Offloads) bool
 }{
 	{"gro", func(o *Offloads) { o.GRO = true }, func(o Offloads) bool { return o.GRO }},
+	{"lro", func(o *Offloads) { o.LRO, o.RxCsum = true, true }, func(o Offloads) bool { return o.LRO }},
 	{"tso", func(o *Offloads) { o.TSO, o.TxCsum = true, true }, func(o Offloads) bool { return o.TSO }},
 	{"tx", func(o *Offloads) { o.TxCsum = true }, func(o Offloads) bool { return o.TxCsum }},
 	{"rx", func(o *Offloads) { o.RxCsum = true }, func(o Offloads) bool { return o.RxCsum }},
@@ -38,11 +40,13 @@ var offloadNames = []struct {
 	{"rxvlan", func(o *Offloads) { o.VLANStrip = true }, func(o Offloads) bool { return o.VLANStrip }},
 }
 
-// AllOffloads is everything on.
+// AllOffloads is everything on that can be undone to the last bit: all but LRO, which
+// Linux does not have on a bridge's port either (dev_disable_lro).
 func AllOffloads() (o Offloads) {
 	for _, n := range offloadNames {
 		n.set(&o)
 	}
+	o.LRO = false
 	return o
 }
 
@@ -54,9 +58,9 @@ func OffloadNames() (names []string) {
 	return append(names, "csum", "all", "none")
 }
 
-// ParseOffloads reads words with commas between them: gro, tso, tx, rx, txvlan and
-// rxvlan as ethtool has them; csum is tx and rx, tso brings tx along, and all and
-// none stand alone.
+// ParseOffloads reads words with commas between them: gro, lro, tso, tx, rx, txvlan
+// and rxvlan as ethtool has them; csum is tx and rx, tso brings tx along and lro rx,
+// and all and none stand alone. All leaves lro out; see AllOffloads.
 func ParseOffloads(words string) (o Offloads, err error) {
 	switch words {
 	case "all":
@@ -104,6 +108,9 @@ func (o Offloads) check() error {
 	if o.TSO && !o.TxCsum {
 		return errors.New("TSO without TxCsum: segments need a checksum each, so turn both on")
 	}
+	if o.LRO && !o.RxCsum {
+		return errors.New("LRO without RxCsum: only segments that the device has verified are merged, so turn both on")
+	}
 	return nil
 }
 
@@ -129,6 +136,11 @@ func (d *driver) setUpRxOffloads() {
 	if d.offloads.VLANStrip {
 		d.poke(nic.CTRL, uint32(nic.CtrlSLU|nic.CtrlFD|nic.CtrlVME))
 	}
+	if d.offloads.LRO {
+		for i := range d.rx {
+			d.poke(nic.RSCCTL(i), uint32(nic.RscctlRSCEN|nic.RscctlMaxDesc16))
+		}
+	}
 	d.rxFields = d.offloads.RxCsum || d.offloads.VLANStrip
 }
 
@@ -152,12 +164,23 @@ func (d *driver) readFields(q *rxQueue, done []*skb) {
 func (k *Kernel) rxFields(s *skb, desc nic.RxDesc) {
 	status := desc.Status()
 	s.valid = status&nic.RxTCPCS != 0 && status&(nic.RxTCPE|nic.RxIPE) == 0
-	if status&nic.RxVP == 0 {
-		return
+	if status&nic.RxVP != 0 {
+		head := append(make([]byte, 0, headRoom), s.data[:addresses]...)
+		head = binary.BigEndian.AppendUint16(head, typeCTag)
+		k.rewrite(s, addresses, binary.BigEndian.AppendUint16(head, desc.VLAN()))
 	}
-	head := append(make([]byte, 0, headRoom), s.data[:addresses]...)
-	head = binary.BigEndian.AppendUint16(head, typeCTag)
-	k.rewrite(s, addresses, binary.BigEndian.AppendUint16(head, desc.VLAN()))
+	if desc.Merged() {
+		k.coalesced(s)
+	}
+}
+
+// coalesced says how a frame that the device has merged is to be cut: ixgbe divides
+// its length by the number of segments (ixgbe_set_rsc_gso_size), which is wrong for
+// all of them if the last is shorter. Here the first descriptor has the first segment.
+func (k *Kernel) coalesced(s *skb) {
+	if m, ok := offload.Merged(s.data, int(s.length), len(s.data), 1+int(s.nfrags)); ok {
+		k.setMeta(s, m)
+	}
 }
 
 // An order is what a frame's descriptors ask of the device.

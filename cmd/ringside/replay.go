@@ -108,7 +108,7 @@ func (o *options) machine(fs *pflag.FlagSet) {
 		return err
 	})
 	fs.BoolVar(&o.cfg.DropEn, "drop-en", false, "a queue without free descriptors drops at once, instead of stalling the others (SRRCTL.DROP_EN)")
-	flag(fs, "offload", "WORDS", "none", "what the NIC and its driver do beside moving frames: gro, tso, tx, rx, csum for tx and rx, txvlan, rxvlan, with commas between them, or all", func(s string) (err error) {
+	flag(fs, "offload", "WORDS", "none", "what the NIC and its driver do beside moving frames: gro, lro, tso, tx, rx, csum for tx and rx, txvlan, rxvlan, with commas between them, or all of them but lro", func(s string) (err error) {
 		if o.cfg.Offloads, err = ringside.ParseOffloads(s); err != nil {
 			return fmt.Errorf("%w, as in --offload gro,tso,csum", err)
 		}
