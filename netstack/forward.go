@@ -100,6 +100,22 @@ func isICMPError(ip header.IPv4) bool {
 	return false
 }
 
+// completed is what travels beside a packet that a router may have to cut in fragments,
+// none of which would hold all that a half-done checksum is of: it is done first.
+func (i *Interface) completed(b []byte, m offload.Meta) offload.Meta {
+	if !i.s.cfg.Forward || !m.NeedsCsum || m.GSO != offload.GSONone || int(m.CsumStart) < header.EthernetMinimumSize {
+		return m
+	}
+	for _, to := range i.s.ifaces {
+		if len(b) > to.cfg.MTU {
+			m.CsumStart -= header.EthernetMinimumSize
+			m.Valid = offload.Complete([][]byte{b}, &m)
+			return offload.Meta{Valid: m.Valid}
+		}
+	}
+	return m
+}
+
 // forwarded says what travels beside a packet that came from elsewhere: what came
 // with it. Its sums are what they were. A packet that was merged is passed on as it
 // is, if its segments fit.
@@ -109,9 +125,16 @@ func (e *endpoint) forwarded(pkt *stack.PacketBuffer, p *Packet) tcpip.Error {
 	m := &p.Meta
 	*m = s.passing
 	m.Valid = false
-	if m.GSO != offload.GSONone && int(m.HdrLen)-header.EthernetMinimumSize+int(m.GSOSize) > e.i.cfg.MTU {
-		s.passing.GSO = offload.GSONone // so that MTU is what it is for the error
-		return &tcpip.ErrMessageTooLong{}
+	if m.GSO != offload.GSONone {
+		n, err := offload.HeaderLen(p.Parts, *m) // what came beside it is a hint
+		if err != nil {
+			return &tcpip.ErrMalformedHeader{}
+		}
+		if n-header.EthernetMinimumSize+int(m.GSOSize) > e.i.cfg.MTU {
+			s.passing.GSO = offload.GSONone // so that MTU is what it is for the error
+			return &tcpip.ErrMessageTooLong{}
+		}
+		m.HdrLen = uint16(n)
 	}
 	if !m.NeedsCsum {
 		return nil

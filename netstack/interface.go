@@ -239,7 +239,8 @@ func (i *Interface) take(proto tcpip.NetworkProtocolNumber, view *buffer.View, m
 		if isTCP(proto, b) {
 			i.s.waiting++
 		}
-		i.end.deliver(proto, view, m, dst)
+		beside := i.completed(b, *m)
+		i.end.deliver(proto, view, &beside, dst)
 		return
 	}
 	view.Release()

@@ -9,6 +9,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"ringside/offload"
 	"ringside/syscall"
 )
 
@@ -47,8 +48,7 @@ func (s *Stack) SendUDP(from, to netip.AddrPort, tos, ttl uint8, df, sum bool, p
 	if n > header.UDPMaximumPacketSize {
 		return syscall.EMSGSIZE
 	}
-	s.enter()
-	defer s.leave()
+	defer s.leaveTunnel(s.enterTunnel())
 	r, errno := s.tunnelRoute(from.Addr(), to.Addr())
 	if errno != syscall.OK {
 		return errno
@@ -82,14 +82,26 @@ func (s *Stack) SendUDP(from, to netip.AddrPort, tos, ttl uint8, df, sum bool, p
 	return errnoOf(err)
 }
 
+// enterTunnel is enter for a packet that is the stack's own, though another may be on its
+// way through it at this moment: nothing travels beside it.
+func (s *Stack) enterTunnel() (passing offload.Meta) {
+	s.enter()
+	passing, s.passing = s.passing, offload.Meta{}
+	return passing
+}
+
+func (s *Stack) leaveTunnel(passing offload.Meta) {
+	s.passing = passing
+	s.leave()
+}
+
 // MTU is the longest IP packet that goes from an address, which may be the zero one,
 // towards another without being cut.
 func (s *Stack) MTU(from, to netip.Addr) (int, syscall.Errno) {
 	if s.closed {
 		return 0, syscall.ENETDOWN
 	}
-	s.enter()
-	defer s.leave()
+	defer s.leaveTunnel(s.enterTunnel())
 	r, errno := s.tunnelRoute(from, to)
 	if errno != syscall.OK {
 		return 0, errno

@@ -75,6 +75,14 @@ func cut(head []byte, n int, m Meta) (h headers, err error) {
 	return h, nil
 }
 
+// HeaderLen is the length of the headers of a frame that is to be cut as m says, from
+// Ethernet to TCP or UDP. What m itself says of it is a hint. Errors wrap ErrSegment.
+func HeaderLen(frame [][]byte, m Meta) (int, error) {
+	var room [MaxHeader]byte
+	h, err := cut(gather(room[:], frame), length(frame), m)
+	return h.payload, err
+}
+
 // longHeaders is parse for a frame whose IP length may be that of a segment, of
 // the whole frame, or none.
 func longHeaders(head []byte, n int) (h headers, err error) {
