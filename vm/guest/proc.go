@@ -137,7 +137,7 @@ func (c *Conn) dial(k *Kernel, network, kind string, a netip.AddrPort, by sim.Ti
 	k.caller().call.until = by
 	if _, err := c.enter("dial", doConnect, nil, a); err != nil {
 		c.Close()
-		return err
+		return c.asked(err, a)
 	}
 	return nil
 }

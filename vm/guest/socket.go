@@ -108,10 +108,11 @@ func (s *socket) wrap(op string, err error) error {
 	return e
 }
 
-// asked has an error name the address that could not be had, as the socket has none.
+// asked has an error name the address that could not be had and no other, as package
+// net's do: what the socket had of its own is gone, or was never there.
 func (s *socket) asked(err error, a netip.AddrPort) error {
 	if op, ok := err.(*net.OpError); ok {
-		op.Addr = address(s.network, a)
+		op.Source, op.Addr = nil, address(s.network, a)
 	}
 	return err
 }

@@ -109,6 +109,7 @@ func TestErrorsOfConnectionsAreThoseOfPackageNet(t *testing.T) {
 				require.ErrorIs(t, err, row.is)
 			}
 			require.ErrorContains(t, err, row.says)
+			require.Nil(t, op.Source)
 		})
 	}
 }
