@@ -41,12 +41,14 @@ type Meta struct {
 func (m Meta) Plain() bool { return !m.NeedsCsum && m.GSO == GSONone }
 
 // Shift moves the offsets by n bytes, as when a tag is put in front of them or
-// taken away.
+// taken away. They stay within 16 bits: what a guest says may be near their ends.
 func (m *Meta) Shift(n int) {
 	if m.NeedsCsum {
-		m.CsumStart = uint16(int(m.CsumStart) + n)
+		m.CsumStart = shifted(m.CsumStart, n)
 	}
 	if m.HdrLen != 0 {
-		m.HdrLen = uint16(int(m.HdrLen) + n)
+		m.HdrLen = shifted(m.HdrLen, n)
 	}
 }
+
+func shifted(at uint16, n int) uint16 { return uint16(min(max(int(at)+n, 0), 0xFFFF)) }

@@ -301,3 +301,14 @@ func TestVerifyLeavesAloneWhatHasNoSum(t *testing.T) {
 		assert.Equal(t, c.want, Verify([][]byte{c.frame}), c.name)
 	}
 }
+
+// An offset that a tag would move beyond what 16 bits say does not come round to the
+// frame's addresses.
+func TestShiftDoesNotWrap(t *testing.T) {
+	m := Meta{NeedsCsum: true, CsumStart: 65534, HdrLen: 65533}
+	m.Shift(4)
+	assert.Equal(t, Meta{NeedsCsum: true, CsumStart: 65535, HdrLen: 65535}, m)
+	m = Meta{NeedsCsum: true, CsumStart: 3, HdrLen: 1}
+	m.Shift(-4)
+	assert.Equal(t, Meta{NeedsCsum: true}, m)
+}
