@@ -223,13 +223,19 @@ func (k *Kernel) TapStats() []TapStat {
 }
 
 // InFlight counts the frames that the kernel holds, one for every copy: on the
-// devices' rings, in queues, on taps. It looks at the places themselves.
+// devices' rings, in queues, on taps, in the hands of vhost. It looks at the places
+// themselves.
 func (k *Kernel) InFlight() (n uint64) {
 	for _, d := range k.drivers {
 		n += d.inFlight()
 	}
 	for _, t := range k.tapList {
 		n += t.queued()
+	}
+	for _, d := range k.virtios {
+		for _, w := range d.pairs {
+			n += uint64(len(w.ready))
+		}
 	}
 	for _, c := range k.cpus {
 		n += uint64(len(c.backlog.queue))
@@ -286,6 +292,13 @@ func (k *Kernel) Check() error {
 	for _, t := range k.tapList {
 		for i := range t.ring {
 			note(t.ring[i].s)
+		}
+	}
+	for _, d := range k.virtios {
+		for _, w := range d.pairs {
+			for _, s := range w.ready {
+				note(s)
+			}
 		}
 	}
 	for _, c := range k.cpus {

@@ -17,8 +17,9 @@ import (
 //	             tun_sendmsg ◄─ handleTx ◄─ chain of the guest's ◄─ kick
 //
 // The two handlers take turns. Each has the worker until its work is done or its
-// weight is used up. Nothing is held between two pieces: a frame is on the tap's
-// ring, or in the guest's memory with a used entry.
+// weight is used up. Between two turns nothing is held: a frame is on the tap's
+// ring, or in the guest's memory with a used entry. Within a turn of handleRx up to
+// vhostBatch frames are copied before the guest is told of them.
 
 // The bounds of one handler's turn, as vhost_net has them.
 const (
@@ -31,6 +32,10 @@ const (
 	vhostFrames = 8
 	vhostBytes  = 64 << 10
 )
+
+// vhostBatch is how many frames are copied before the guest is told of them, if there
+// are so many (VHOST_NET_BATCH).
+const vhostBatch = 64
 
 const pollIn = syscall.PollIn
 
@@ -53,8 +58,8 @@ type vhost struct {
 
 	chain virtio.Chain
 	heads []rxHead
-	ready [vhostFrames]*skb // copied, and about to be told
-	used  []usedChain       // likewise
+	ready []*skb      // copied, and about to be told
+	used  []usedChain // likewise
 	hdr   [virtio.HdrLen]byte
 }
 
@@ -132,7 +137,11 @@ func (w *vhost) piece(c *CPU) bool {
 	} else {
 		more = w.handleRx(c)
 	}
-	if more && w.bytes < vhostWeight && w.frames < vhostPackets {
+	over := !more || w.bytes >= vhostWeight || w.frames >= vhostPackets
+	if over || len(w.ready) >= vhostBatch {
+		w.told()
+	}
+	if !over {
 		return true
 	}
 	w.turn.work = more && !w.stopped
@@ -216,10 +225,9 @@ func (w *vhost) handleRx(c *CPU) bool {
 			continue
 		}
 		bytes += w.copyOut(c, s)
-		w.ready[n] = s
+		w.ready = append(w.ready, s)
 		n++
 	}
-	w.told(c, n)
 	w.frames, w.bytes = w.frames+n, w.bytes+bytes
 	switch {
 	case err != nil:
@@ -320,17 +328,22 @@ func (w *vhost) copyOut(c *CPU, s *skb) int {
 	return need
 }
 
-// told gives the guest the n frames that are in its memory.
-func (w *vhost) told(c *CPU, n int) {
-	if n == 0 {
+// told gives the guest the frames that are in its memory, and calls it.
+func (w *vhost) told() {
+	if len(w.ready) == 0 {
 		return
 	}
+	c := w.task.cpu
 	now := c.clock.Now()
 	w.push(now, &w.rx)
-	for _, s := range w.ready[:n] {
+	for _, s := range w.ready {
 		w.d.k.deliverVM(c, w.tap, s, now)
 	}
-	w.signal(c, &w.rx)
+	clear(w.ready)
+	w.ready = w.ready[:0]
+	if !w.stopped {
+		w.signal(c, &w.rx)
+	}
 }
 
 // push gives back the chains that were used, at the time now.
@@ -469,9 +482,11 @@ func (w *vhost) lost(c *CPU, n int, reason cost.DropReason) *skb {
 	return nil
 }
 
-// stop ends the worker for good; what waits on its tap dies for that reason.
+// stop ends the worker for good; what waits on its tap dies for that reason. What was
+// copied has come through, though nobody calls for it any more.
 func (w *vhost) stop(c *CPU, reason cost.DropReason) {
 	w.stopped = true
+	w.told()
 	w.tap.opened, w.tap.waiting = false, nil
 	for s, _ := w.tap.next(); s != nil; s, _ = w.tap.next() {
 		w.tap.take(c.clock.Now())

@@ -275,6 +275,31 @@ func TestWorkerSharesItselfBetweenItsQueues(t *testing.T) {
 	assert.Less(t, v.Got[250].At, r.Now())
 }
 
+// What waits on the tap is copied before the guest is called for it, up to a batch: it
+// takes one interrupt where it would take one for every piece.
+func TestGuestIsCalledOnceForABatch(t *testing.T) {
+	for _, frames := range []int{1, 8, 40, 64, 130} {
+		r := kerneltest.New(t, kerneltest.Config{CPUs: 2, NIC: kernel.NICConfig{ITR: 200 * sim.Microsecond}})
+		v := virtual(t, r, 0, kerneltest.VirtualConfig{CPU: 1, Features: allFeatures, Ring: 256})
+		for i := range frames + 1 { // the first has an interrupt to itself
+			at := min(sim.Time(i), 1) * 20 * sim.Microsecond
+			r.Play(at, kerneltest.Frame(kerneltest.Station(100), kerneltest.Remote(0), 60, byte(i)))
+		}
+		for r.Engine.Step() {
+			require.NoError(t, r.Check())
+		}
+		require.Len(t, v.Got, frames+1)
+		for i, g := range v.Got {
+			assert.Equal(t, byte(i), g.Data[14])
+		}
+		var calls uint64
+		for _, a := range r.Kernel.Accounts() {
+			calls += a.Count(cost.VhostSignal)
+		}
+		assert.LessOrEqual(t, calls, uint64(1+(frames+63)/64), "%d frames", frames)
+	}
+}
+
 // Several pairs: every flow stays on its pair, and in order.
 func TestFlowsHaveTheirPair(t *testing.T) {
 	r := kerneltest.New(t, kerneltest.Config{CPUs: 4})
