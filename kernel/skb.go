@@ -152,6 +152,32 @@ func (s *skb) parts(to [][]byte) [][]byte {
 	return to
 }
 
+// headLen is as much of a frame as a flow is told by: Ethernet, two tags, the longest
+// header of IPv4, ports.
+const headLen = ethHeader + 2*tagLen + 60 + 4
+
+// headIn is the first headLen bytes of a frame in one piece, which is in room if they
+// are in several.
+func (s *skb) headIn(room *[]byte) []byte {
+	if len(s.data) >= headLen || s.nfrags == 0 {
+		return s.data
+	}
+	*room = s.first((*room)[:0], headLen)
+	return *room
+}
+
+// first appends the first n bytes of a frame, or all there are.
+func (s *skb) first(to []byte, n int) []byte {
+	to = append(to, s.data[:min(n, len(s.data))]...)
+	for i := range s.nfrags {
+		if left := n - len(to); left > 0 {
+			f := s.frags.buf[i].data
+			to = append(to, f[:min(left, len(f))]...)
+		}
+	}
+	return to
+}
+
 // addFrag hangs a further buffer on s. The device bounds a frame to fewer
 // buffers than an skb can hold (RLPML), so one too many is a bug and panics.
 func (s *skb) addFrag(f frag) {

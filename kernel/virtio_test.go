@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ringside/bridge"
 	"ringside/cost"
 	"ringside/kernel"
 	"ringside/kernel/kerneltest"
@@ -322,6 +323,29 @@ func TestFlowsHaveTheirPair(t *testing.T) {
 	assert.Len(t, pairs, 4)
 	assert.EqualValues(t, 320, r.TapStats()[0].RxFrames)
 	assert.Len(t, r.TapStats(), 1, "the queues are one tap")
+}
+
+// A flooded frame whose tag was taken off has a head of its own, and is of the flow that
+// it was of.
+func TestFramesWithAHeadOfTheirOwnHaveTheirPair(t *testing.T) {
+	r := kerneltest.New(t, kerneltest.Config{CPUs: 4, Taps: 1, VLANs: true})
+	start(t, r, 3, sink, "tap0")
+	v := virtual(t, r, 0, kerneltest.VirtualConfig{CPU: 0, Worker: 1, Features: allFeatures, Queues: 4, Ring: 64})
+	access := bridge.VLAN{VID: 5, PVID: true, Untagged: true}
+	_, tap, _ := r.Kernel.Port("tap0")
+	require.NoError(t, r.Bridge.AddVLAN(r.Port, bridge.VLAN{VID: 5}))
+	require.NoError(t, r.Bridge.AddVLAN(v.Port, access))
+	require.NoError(t, r.Bridge.AddVLAN(tap, access))
+	all := bridge.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	for i := range 32 {
+		f := kerneltest.UDP(all, kerneltest.Remote(0), uint16(i), 100, 0)
+		r.Play(0, append(append(f[:12:12], 0x81, 0, 0, 5), f[12:]...))
+	}
+	require.NoError(t, r.Run())
+	require.Len(t, v.Got, 32)
+	for _, g := range v.Got {
+		assert.Equal(t, int(uint64(virtio.FlowHash(g.Data))*4>>32), g.Pair)
+	}
 }
 
 // A device that is reset in the midst of traffic, again and again: what was on its tap

@@ -42,7 +42,8 @@ type VirtioNet struct {
 	features virtio.Features
 	pairs    []*vhost // of those that the guest uses; none before Activate
 	probe    func() error
-	err      error // what broke it
+	head     []byte // of a frame whose flow is looked for
+	err      error  // what broke it
 }
 
 // AddVirtio makes a virtio device for the guest on v and plugs its tap in.
@@ -261,7 +262,7 @@ func (d *VirtioNet) setUp() {
 // the guest itself has sent of that flow; here the hash is the same both ways and the
 // guest's driver uses it, too.
 func (d *VirtioNet) selectQueue(s *skb) int {
-	return int(uint64(virtio.FlowHash(s.data)) * uint64(len(d.pairs)) >> 32)
+	return int(uint64(virtio.FlowHash(s.headIn(&d.head))) * uint64(len(d.pairs)) >> 32)
 }
 
 // stalled lists what waits for somebody who will not come.

@@ -178,34 +178,10 @@ func (t *vtep) expired(sim.Time) {
 	})
 }
 
-// headLen is as much of a frame as a VTEP looks at: Ethernet, two tags, IPv6, ports.
-const headLen = ethHeader + 2*tagLen + 40 + 20
-
-// headOf is the first bytes of a frame in one piece.
-func (t *vtep) headOf(s *skb) []byte {
-	if len(s.data) >= headLen || s.nfrags == 0 {
-		return s.data
-	}
-	t.head = s.first(t.head[:0], headLen)
-	return t.head
-}
-
-// first appends the first n bytes of a frame, or all there are.
-func (s *skb) first(to []byte, n int) []byte {
-	to = append(to, s.data[:min(n, len(s.data))]...)
-	for i := range s.nfrags {
-		if left := n - len(to); left > 0 {
-			f := s.frags.buf[i].data
-			to = append(to, f[:min(left, len(f))]...)
-		}
-	}
-	return to
-}
-
 // xmit is vxlan_xmit: one packet for each remote, those before the last made of clones.
 func (t *vtep) xmit(c *CPU, s *skb) {
 	k := t.k
-	e := t.v.Encap(t.headOf(s), int(s.length))
+	e := t.v.Encap(s.headIn(&t.head), int(s.length))
 	for range e.Lookups {
 		c.one(cost.VxlanFdbFind, s)
 	}
