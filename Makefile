@@ -76,7 +76,7 @@ STATICCHECK = $(GO) tool -modfile=internal/tools/go.mod staticcheck
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck, import rules
 	@wrong=$$(gofmt -l .); test -z "$$wrong" || { echo "not as gofmt writes it:"; echo "$$wrong"; exit 1; }
-	$(GO) vet ./...
+	$(GO) vet -pgo=off ./...
 	$(GO) test ./internal/deptest
 	@if $(GO) tool -modfile=internal/tools/go.mod -n staticcheck >/dev/null; then \
 		echo "$(STATICCHECK) ./..."; $(STATICCHECK) ./...; \
