@@ -109,6 +109,7 @@ func TestGateEveryScenarioInProcesses(t *testing.T) {
 	}
 	for _, procs := range []int{1, 2, 8} {
 		t.Run(fmt.Sprintf("GOMAXPROCS=%d", procs), func(t *testing.T) {
+			t.Parallel()
 			folder := t.TempDir()
 			args := []string{"-test.run=^TestGateChild$", "-test.v"}
 			if testing.Short() {
