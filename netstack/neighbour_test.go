@@ -196,16 +196,16 @@ func TestAdvertisements(t *testing.T) {
 		p := w.iface(s, 1, 0, "fd00::1/64")
 		target := addressOf(netip.MustParseAddr("fd00::9"))
 		s.enter()
-		switch n := p.i.neighbour(target); row.state {
+		switch row.state {
 		case "INCOMPLETE", "FAILED":
-			n = p.i.newNeighbour(target)
+			n := p.i.newNeighbour(target)
 			n.hold(held{frame: make([]byte, 60)})
 			if row.state == "FAILED" {
 				n.waiting = nil
 				n.set(nudFailed, 0)
 			}
 		case "REACHABLE", "STALE":
-			n = p.i.newNeighbour(target)
+			n := p.i.newNeighbour(target)
 			n.answered([6]byte{2, 0, 0, 0, 0, 9}, row.state == "REACHABLE")
 		}
 		p.i.advertised(target, row.flags, [6]byte{2, 0, 0, 0, 0, row.mac}, row.mac != 0, false)

@@ -7,7 +7,6 @@ import (
 	"hash"
 	"io"
 	"math/rand/v2"
-	"net"
 	"testing"
 	"time"
 
@@ -165,7 +164,7 @@ func TestPing(t *testing.T) {
 				return err
 			}
 			buf := make([]byte, 100)
-			c.(net.Conn).SetReadDeadline(p.Now().Add(time.Second))
+			c.SetReadDeadline(p.Now().Add(time.Second))
 			if _, err := c.Read(buf); err != nil {
 				return err
 			}
