@@ -31,9 +31,12 @@ build: ## bin/ringside for this machine
 test: ## every test
 	$(GO) test -pgo=off ./...
 
+# What the race detector need not see: runs that other tests make likewise, and time.
+NORACE = ^(TestGateEveryScenarioTwice|TestGateEveryScenarioUnderLoad|TestGateWebAssembly|TestABrokenStoryIsFound|TestLargeCapture)$$
+
 .PHONY: race
 race: ## every test in another order, under the race detector (wants a C compiler)
-	$(GO) test -pgo=off -race -shuffle on -timeout 20m -skip '^TestGate(EveryScenarioUnderLoad|WebAssembly)$$' ./...
+	$(GO) test -pgo=off -race -shuffle on -timeout 20m -skip '$(NORACE)' ./...
 
 .PHONY: gate
 gate: ## the determinism gate alone, with what it compared
