@@ -35,7 +35,7 @@ test: ## every test
 NORACE = ^(TestGateEveryScenarioTwice|TestGateEveryScenarioUnderLoad|TestGateWebAssembly|TestABrokenStoryIsFound|TestLargeCapture)$$
 
 .PHONY: race
-race: ## every test in another order, under the race detector (wants a C compiler)
+race: ## the tests in another order, under the race detector (wants a C compiler)
 	$(GO) test -pgo=off -race -shuffle on -timeout 20m -skip '$(NORACE)' ./...
 
 .PHONY: gate

@@ -129,12 +129,12 @@ type Host struct {
 	drops   cost.Drops
 	devices []*cost.Account // of the NICs
 	links   []*wire.Link    // likewise, nil where a NIC has none
-	vms     []machine
+	vms     []runningVM
 	placed  int // threads of guests that have a CPU
 }
 
-// A machine is what a Host keeps of one VM.
-type machine struct {
+// A runningVM is what a Host keeps of one VM.
+type runningVM struct {
 	name   string
 	cpu    int
 	kernel *guest.Kernel // of a guest with Processes
@@ -402,7 +402,7 @@ func (h *Host) addVM(i int) error {
 	}
 	cpu := h.place(v.CPU)
 	g := vm.Config{Name: v.Name, Program: v.Program, MAC: v.MAC, Addr: v.Addr, Batch: v.Batch}
-	h.vms = append(h.vms, machine{name: v.Name, cpu: cpu})
+	h.vms = append(h.vms, runningVM{name: v.Name, cpu: cpu})
 	return h.Kernel.Spawn(kernel.Process{
 		Name: v.Name, ID: int32(i), CPU: cpu, Memory: mem.New(g.MemorySize()),
 		Inherit: []string{"/dev/" + tap}, Program: g.Main,

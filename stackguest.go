@@ -94,7 +94,7 @@ func (c *Config) guestCPUs() int {
 // with its driver for each interface.
 func (h *Host) addStacked(i int) error {
 	v := &h.cfg.VMs[i]
-	m := machine{name: v.Name, cpu: h.place(v.CPU)}
+	m := runningVM{name: v.Name, cpu: h.place(v.CPU)}
 	vcpu, err := h.Kernel.AddVCPU(kernel.VCPUConfig{Name: v.Name, ID: int32(i), CPU: m.cpu})
 	if err != nil {
 		return err

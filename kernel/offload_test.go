@@ -585,29 +585,35 @@ func TestWithGROGuestsGetTheSameBytes(t *testing.T) {
 	}
 }
 
+// streamed is a host with one guest that takes merged frames whole and has got n
+// segments of one flow, every byte.
+func streamed(t *testing.T, n int, o kernel.Offloads) *kerneltest.Rig {
+	s := &kerneltest.Fates{}
+	r := kerneltest.New(t, kerneltest.Config{CPUs: 2, Taps: 1, Sink: s, NIC: kernel.NICConfig{Offloads: o, ITR: 100 * sim.Microsecond}})
+	r.Does("tap0", true, true)
+	start(t, r, 1, sink, "tap0")
+	f := flowTo(kerneltest.Station(0))
+	var data []byte
+	for range n {
+		b := f.next(1448)
+		data = append(data, b[54:]...)
+		r.Play(0, b)
+	}
+	require.NoError(t, r.Run())
+	var have []byte
+	for _, b := range got(s, 0) {
+		have = append(have, b[54:]...)
+	}
+	require.True(t, bytes.Equal(data, have), "the same stream")
+	return r
+}
+
 // A merged frame crosses the bridge once, and a guest that takes it whole takes it
 // in one call: what GRO is for, on the bill.
 func TestGROIsVisibleOnTheBill(t *testing.T) {
 	bills := map[bool]*cost.Bill{}
 	for _, on := range []bool{false, true} {
-		s := &kerneltest.Fates{}
-		r := kerneltest.New(t, kerneltest.Config{CPUs: 2, Taps: 1, Sink: s, NIC: kernel.NICConfig{
-			Offloads: kernel.Offloads{GRO: on, RxCsum: on}, ITR: 100 * sim.Microsecond}})
-		r.Does("tap0", true, true)
-		start(t, r, 1, sink, "tap0")
-		f := flowTo(kerneltest.Station(0))
-		var data []byte
-		for range 72 {
-			b := f.next(1448)
-			data = append(data, b[54:]...)
-			r.Play(0, b)
-		}
-		require.NoError(t, r.Run())
-		var have []byte
-		for _, b := range got(s, 0) {
-			have = append(have, b[54:]...)
-		}
-		require.True(t, bytes.Equal(data, have), "the same stream")
+		r := streamed(t, 72, kernel.Offloads{GRO: on, RxCsum: on})
 		bills[on] = r.Bill()
 		if on {
 			flow := r.Flow()
@@ -628,24 +634,7 @@ func TestGROIsVisibleOnTheBill(t *testing.T) {
 func TestLROIsVisibleOnTheBill(t *testing.T) {
 	bills, messages := map[bool]*cost.Bill{}, map[bool]uint64{}
 	for _, on := range []bool{false, true} {
-		s := &kerneltest.Fates{}
-		r := kerneltest.New(t, kerneltest.Config{CPUs: 2, Taps: 1, Sink: s, NIC: kernel.NICConfig{
-			Offloads: kernel.Offloads{LRO: on, RxCsum: true}, ITR: 100 * sim.Microsecond}})
-		r.Does("tap0", true, true)
-		start(t, r, 1, sink, "tap0")
-		f := flowTo(kerneltest.Station(0))
-		var data []byte
-		for range 73 {
-			b := f.next(1448)
-			data = append(data, b[54:]...)
-			r.Play(0, b)
-		}
-		require.NoError(t, r.Run())
-		var have []byte
-		for _, b := range got(s, 0) {
-			have = append(have, b[54:]...)
-		}
-		require.True(t, bytes.Equal(data, have), "the same stream")
+		r := streamed(t, 73, kernel.Offloads{LRO: on, RxCsum: true})
 		bills[on], messages[on] = r.Bill(), r.NIC.Counts().Messages
 		if on {
 			n := r.NIC.Counts()

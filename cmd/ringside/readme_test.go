@@ -14,6 +14,10 @@ func TestReadmeShowsWhatTheCommandPrints(t *testing.T) { shows(t, "README.md", 4
 
 func TestBridgePageShowsWhatTheCommandPrints(t *testing.T) { shows(t, "docs/bridge.md", 6) }
 
+func TestLoadPageShowsWhatTheCommandPrints(t *testing.T) { shows(t, "docs/load.md", 1) }
+
+func TestSweepPageShowsWhatTheCommandPrints(t *testing.T) { shows(t, "docs/sweep.md", 1) }
+
 // shows runs every "$ ringside …" of a page and finds every line below it, up to the
 // end of its block, in what is printed, in that order; "…" stands for lines left out.
 func shows(t *testing.T, page string, runs int) {

@@ -97,7 +97,7 @@ var walls = []wall{
 }
 
 // core are the packages in which a run happens.
-const core = "sim cost mem offload virtio trace nic wire bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall netstack kernel vm vm/guest vm/guest/dns vm/virtnet vm/app peer"
+const core = "sim cost mem offload virtio trace nic wire load bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall netstack kernel vm vm/guest vm/guest/dns vm/virtnet vm/app peer"
 
 // exceptions are single files that may do what a wall forbids, and why. The
 // table may not hold one that is not needed.

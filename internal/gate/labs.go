@@ -39,19 +39,10 @@ func inLine() Scenario {
 
 // chatter sends n frames to another guest, 100 us apart, and then takes what came.
 func chatter(to [6]byte, n int) vm.Program {
-	return func(g *vm.Guest) error {
-		frame := g.Task.Memory().Bytes(4096, 200)
-		copy(frame, to[:])
-		copy(frame[6:], g.MAC[:])
-		for i := range n {
-			frame[12], frame[20] = 0x88, byte(i)
-			if err := g.Send(frame[:60+i]); err != nil {
-				return err
-			}
-			g.Sleep(100 * sim.Microsecond)
-		}
-		return vm.Sink(g)
-	}
+	return calling(to, n, func(g *vm.Guest, _ int) error {
+		g.Sleep(100 * sim.Microsecond)
+		return nil
+	})
 }
 
 func mustParse(link string) wire.Spec {

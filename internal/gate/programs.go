@@ -117,6 +117,17 @@ func leaver(g *vm.Guest) error {
 
 // caller sends n frames to another guest and takes what it gets.
 func caller(to [6]byte, n int) vm.Program {
+	return calling(to, n, func(g *vm.Guest, i int) (err error) {
+		if i%4 == 3 {
+			_, err = g.Receive()
+		}
+		return err
+	})
+}
+
+// calling sends n frames to another guest, does something after each, and then takes
+// what came.
+func calling(to [6]byte, n int, after func(g *vm.Guest, i int) error) vm.Program {
 	return func(g *vm.Guest) error {
 		frame := g.Task.Memory().Bytes(4096, 200)
 		copy(frame, to[:])
@@ -126,10 +137,8 @@ func caller(to [6]byte, n int) vm.Program {
 			if err := g.Send(frame[:60+i]); err != nil {
 				return err
 			}
-			if i%4 == 3 {
-				if _, err := g.Receive(); err != nil {
-					return err
-				}
+			if err := after(g, i); err != nil {
+				return err
 			}
 		}
 		return vm.Sink(g)

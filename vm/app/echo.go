@@ -25,7 +25,7 @@ func Echo(c EchoConfig) guest.Program {
 		p.RecordFunc("bytes", "B", func() int64 { return e.bytes })
 		p.RecordFunc("datagrams", "", func() int64 { return e.datagrams })
 		p.Go(p.Name()+"/udp", e.udp)
-		return e.tcp(p)
+		return serveTCP(p, e.address, &e.connections, e.tcp)
 	}
 }
 
@@ -34,24 +34,10 @@ type echo struct {
 	connections, bytes, datagrams int64
 }
 
-func (e *echo) tcp(p *guest.Proc) error {
-	l, err := p.Listen("tcp", e.address)
-	if err != nil {
-		return err
-	}
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		e.connections++
-		p.Go(fmt.Sprintf("%s/%d", p.Name(), e.connections), func(p *guest.Proc) error {
-			defer conn.Close()
-			n, err := io.Copy(plainWriter{conn}, conn)
-			e.bytes += n
-			return ended(p, err)
-		})
-	}
+func (e *echo) tcp(p *guest.Proc, conn net.Conn) error {
+	n, err := io.Copy(plainWriter{conn}, conn)
+	e.bytes += n
+	return err
 }
 
 func (e *echo) udp(p *guest.Proc) error {
@@ -74,16 +60,6 @@ func (e *echo) udp(p *guest.Proc) error {
 
 // plainWriter hides that a connection can do more than write.
 type plainWriter struct{ io.Writer }
-
-// ended takes the end of a connection that the other side, or the way to it, may
-// bring about: a server logs it and goes on.
-func ended(p *guest.Proc, err error) error {
-	if _, ok := err.(net.Error); ok {
-		p.Logf("%v", err)
-		return nil
-	}
-	return err
-}
 
 // late says that a deadline is over.
 func late(err error) bool {

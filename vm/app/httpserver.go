@@ -34,21 +34,7 @@ func HTTP(c HTTPConfig) guest.Program {
 		p.RecordFunc("requests", "", func() int64 { return s.requests })
 		p.RecordFunc("errors", "", func() int64 { return s.errors })
 		p.RecordFunc("bytes", "B", func() int64 { return s.bytes })
-		l, err := p.Listen("tcp", fmt.Sprintf(":%d", c.Port))
-		if err != nil {
-			return err
-		}
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return err
-			}
-			s.connections++
-			p.Go(fmt.Sprintf("%s/%d", p.Name(), s.connections), func(p *guest.Proc) error {
-				defer conn.Close()
-				return ended(p, s.serve(p, conn))
-			})
-		}
+		return serveTCP(p, fmt.Sprintf(":%d", c.Port), &s.connections, s.serve)
 	}
 }
 

@@ -105,9 +105,10 @@ func TestEverySystemCallIsCharged(t *testing.T) {
 	require.EqualValues(t, 1, m.Account.Count(cost.GuestTimer))
 }
 
-// Every step of a datagram's way through two machines, once.
-func TestADatagramIsChargedOnItsWay(t *testing.T) {
-	lab, s, m := two(t, guesttest.Cable{Offloads: true}, process("sink", func(p *guest.Proc) error {
+// aDatagram is two machines after the second has sent 1,000 bytes to a program of the
+// first.
+func aDatagram(t *testing.T, c guesttest.Cable) (to, from *guesttest.Machine) {
+	lab, to, from := two(t, c, process("sink", func(p *guest.Proc) error {
 		c, err := p.ListenPacket("udp4", ":9")
 		if err != nil {
 			return err
@@ -123,6 +124,12 @@ func TestADatagramIsChargedOnItsWay(t *testing.T) {
 		return err
 	}))
 	lab.Run()
+	return to, from
+}
+
+// Every step of a datagram's way through two machines, once.
+func TestADatagramIsChargedOnItsWay(t *testing.T) {
+	s, m := aDatagram(t, guesttest.Cable{Offloads: true})
 	type bill map[cost.Step]uint64
 	for step, want := range (bill{cost.GuestCopyIn: 1, cost.GuestTransportXmit: 1, cost.GuestIPOutput: 2, cost.GuestIPRcv: 1, cost.GuestChecksum: 0}) { // with the ARP that asks
 		require.Equal(t, want, m.Account.Count(step), "%v at the sender", step)
@@ -136,22 +143,7 @@ func TestADatagramIsChargedOnItsWay(t *testing.T) {
 
 // Where the device does not sum, the guest pays for it, a byte at a time.
 func TestSumsAreChargedWhereTheDeviceMakesNone(t *testing.T) {
-	lab, s, m := two(t, guesttest.Cable{}, process("sink", func(p *guest.Proc) error {
-		c, err := p.ListenPacket("udp4", ":9")
-		if err != nil {
-			return err
-		}
-		_, _, err = c.ReadFrom(make([]byte, 2000))
-		return err
-	}), process("source", func(p *guest.Proc) error {
-		c, err := p.Dial("udp4", "10.0.0.1:9")
-		if err != nil {
-			return err
-		}
-		_, err = c.Write(make([]byte, 1000))
-		return err
-	}))
-	lab.Run()
+	s, m := aDatagram(t, guesttest.Cable{})
 	require.Equal(t, cost.Line{Count: 1, Bytes: 1008}, m.Account.Line(cost.GuestChecksum))
 	require.Equal(t, cost.Line{Count: 1, Bytes: 1008}, s.Account.Line(cost.GuestChecksum))
 }
