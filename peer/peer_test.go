@@ -16,6 +16,7 @@ import (
 	"ringside/sim"
 	"ringside/vm/app"
 	"ringside/vm/guest"
+	"ringside/vm/guest/guesttest"
 )
 
 // A rig is two peers, each in place of the other's NIC: a device takes frames from
@@ -190,12 +191,12 @@ func TestPeersHaveSomethingInTheirWay(t *testing.T) {
 }
 
 func TestNoGoroutineIsLeft(t *testing.T) {
-	before := runtime.NumGoroutine()
+	before := guesttest.Goroutines()
 	r := newRig(t, peer.Config{Processes: program(t, "echo", nil)}, peer.Config{Processes: program(t, "http", nil)})
 	require.NoError(t, r.e.RunToIdle())
 	r.a.Close()
 	r.b.Close()
-	require.Equal(t, before, runtime.NumGoroutine())
+	require.Equal(t, before, guesttest.Goroutines())
 }
 
 func BenchmarkBulk(b *testing.B) {

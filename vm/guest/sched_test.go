@@ -3,7 +3,6 @@ package guest_test
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -192,7 +191,7 @@ func TestWhatAProgramFailsWithEndsTheRun(t *testing.T) {
 // Switched off, every program is unwound whatever it does about it, and no goroutine
 // is left.
 func TestCloseUnwindsEveryProgram(t *testing.T) {
-	before := runtime.NumGoroutine()
+	before := guesttest.Goroutines()
 	var ended []string
 	note := func(s string) { ended = append(ended, s) }
 	lab := guesttest.New(t, 1)
@@ -240,7 +239,7 @@ func TestCloseUnwindsEveryProgram(t *testing.T) {
 	lab.RunUntil(sim.Second)
 	lab.Close()
 	require.Equal(t, []string{"accepts", "sleeps", "recovers", "ends well", "panics"}, ended)
-	require.Equal(t, before, runtime.NumGoroutine())
+	require.Equal(t, before, guesttest.Goroutines())
 	require.NoError(t, lab.Engine.Err(), "the end of a machine is no failure")
 }
 
