@@ -84,7 +84,9 @@ func nearer(p, q *port) bool {
 	return cmp.Or(v.compare(w), cmp.Compare(p.id, q.id)) < 0
 }
 
-// holdBack puts a port that may not become the root port to listening again.
+// holdBack puts a port that may not become the root port to listening again. In a tree
+// whose root has said a forward delay of 0 it has no timer, as in Linux: it listens
+// until it hears the next BPDU in a tree with one.
 func (t *Tree) holdBack(p *port) {
 	t.setState(p, Listening)
 	if t.current.forwardDelay > 0 {
