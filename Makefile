@@ -31,8 +31,8 @@ build: ## bin/ringside for this machine
 test: ## every test
 	$(GO) test -pgo=off ./...
 
-# What the race detector need not see: runs that other tests make likewise, and time.
-NORACE = ^(TestGateEveryScenarioTwice|TestGateEveryScenarioUnderLoad|TestGateWebAssembly|TestABrokenStoryIsFound|TestLargeCapture)$$
+# What the race detector need not see: runs of one goroutine that other tests make likewise, and time.
+NORACE = ^(TestGateEveryScenarioTwice|TestGateEveryScenarioUnderLoad|TestGateWebAssembly|TestABrokenStoryIsFound|TestLargeCapture|TestForeignCapturesEndWell|TestOffloadsDoNotChangeWhatGuestsGet|TestNoKnobLosesAFrame|TestReceiveLivelock|TestEveryBroadcastIsEverywhereOnce)$$
 
 .PHONY: race
 race: ## the tests in another order, under the race detector (wants a C compiler)
