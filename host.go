@@ -46,7 +46,12 @@ type Config struct {
 
 	Offloads Offloads // of the NIC; the zero value is none
 
-	CPUs     int // 0 means one for every queue and up to four for the guests, or eight with vhost workers among them
+	NICNode     int      // the node that the NIC's slot is on
+	IRQAffinity []CPUSet // CPUs that each vector may interrupt, the last for all that follow; none means CPUs in turn from the first
+
+	CPUs     int      // 0 means one for every queue and up to four for the guests, or eight with vhost workers among them
+	Topology Topology // of the CPUs; the zero value is one node of cores with one thread each
+	Sched    Sched    // the zero value leaves every task on its CPU
 	VMs      []VM
 	TapQueue int      // frames that wait for a guest; 0 means 1000
 	Batching Batching // the zero value is Linux's defaults
@@ -80,6 +85,18 @@ const DefaultITR = 50 * sim.Microsecond
 
 // Batching is how the kernel trades latency for throughput on the way in.
 type Batching = kernel.Batching
+
+// Topology is how the CPUs of a machine sit together: nodes, cores, threads.
+type Topology = kernel.Topology
+
+// Sched is how the kernel's scheduler places tasks.
+type Sched = kernel.Sched
+
+// A CPUSet is some CPUs.
+type CPUSet = kernel.CPUSet
+
+// ParseCPUs reads a list of CPUs, as in 0-3,8.
+func ParseCPUs(list string) (CPUSet, error) { return kernel.ParseCPUs(list) }
 
 // Interrupts is how frames are taken off a NIC's ring.
 type Interrupts = kernel.Interrupts

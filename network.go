@@ -73,6 +73,9 @@ type NIC struct {
 	ITR     sim.Time // NoITR for none
 	FIFO    int
 	DropEn  bool // or Config.DropEn
+	Node    *int // that its slot is on; nil means Config.NICNode
+
+	IRQAffinity []CPUSet // nil means the Config's
 
 	Offloads Offloads // the zero value means the Config's
 
@@ -109,7 +112,9 @@ type VM struct {
 	MAC     vm.MAC     // the zero MAC means 02:00:00:00:01:00 and up
 	Addr    netip.Addr // what the program may answer for
 	Batch   int        // frames that one Receive may fetch in one system call
-	CPU     *int       // nil means in turn over the CPUs that serve no interrupts
+	CPU     *int       // nil means in turn over the CPUs that serve no interrupts; with one it stays there
+	Allowed CPUSet     // CPUs that it may run on if tasks move; 0 means CPU, or any that is not isolated
+	Node    *int       // that its memory is on; nil means that of the CPU it begins on
 
 	// Known are addresses that the bridge sends to this guest from the start,
 	// as sticky entries: frames that come from one of them elsewhere do not move
@@ -324,6 +329,10 @@ func (n *NIC) defaults(c *Config, i int) error {
 		n.ITR = 0
 	}
 	n.DropEn = n.DropEn || c.DropEn
+	inherit(&n.Node, nil, &c.NICNode)
+	if n.IRQAffinity == nil {
+		n.IRQAffinity = c.IRQAffinity
+	}
 	inherit(&n.Bridge, "", c.Bridges[0].Name)
 	inherit(&n.Host.MAC, bridge.MAC{}, c.distinct(bridge.MAC{0x02, 0x4e, 0, 0, byte(i >> 8), byte(i)}))
 	if n.Host.MTU == 0 && n.MTU >= 1280 {

@@ -21,7 +21,9 @@ type VirtioConfig struct {
 	Queues int             // pairs, up to MaxPairs; 0 means 1. Each has a vhost worker
 	Size   int             // descriptors of each queue, a power of two; 0 means 256
 	Off    virtio.Features // not offered
-	CPU    *int            // of the vhost workers; nil means in turn over the CPUs that serve no interrupts
+	CPU    *int            // of the vhost workers; nil means in turn over the CPUs that serve no interrupts; with one they stay there
+
+	Allowed CPUSet // CPUs that the workers may run on if tasks move; 0 means CPU, or any that is not isolated
 }
 
 // MaxPairs is as many pairs of queues as a device may have.

@@ -106,6 +106,19 @@ const (
 	// GuestWork is one unit of work of a guest program; the guest says how many
 	// cycles it took, the book's price is what it costs to begin one.
 	GuestWork
+
+	// Topology and scheduling.
+
+	// ColdLine is a line that a moved task left in another core's private caches,
+	// fetched again from the last-level cache.
+	ColdLine
+	// NUMALine is what a line costs more when it comes from another node.
+	NUMALine
+	// NUMACopy is what bytes cost more that are copied from or to another node.
+	NUMACopy
+	// SMTShare is one cycle of work done while the other thread of the core is busy;
+	// its price is what is lost to that thread.
+	SMTShare
 	NumOps
 )
 
@@ -166,6 +179,11 @@ var ops = [NumOps]opInfo{
 	TransportRx:   {"transport_rx", false, false, "segment or datagram through TCP or UDP, inwards"},
 	TransportTx:   {"transport_tx", false, false, "segment or datagram through TCP or UDP, outwards"},
 	GuestWork:     {"guest_work", false, false, "unit of work begun by a guest program"},
+
+	ColdLine: {"cold_line", false, false, "line of a moved task's working set, fetched again"},
+	NUMALine: {"numa_line", false, false, "what a line costs more from another node"},
+	NUMACopy: {"numa_copy", false, true, "what copied bytes cost more from or to another node"},
+	SMTShare: {"smt_share", false, false, "cycle of work beside a busy thread of the same core"},
 }
 
 // String is the operation's name in books and on the bill.
@@ -188,7 +206,7 @@ func (o Op) Device() bool { return ops[o].device }
 func (o Op) Bytes() bool { return ops[o].bytes }
 
 // Copies says that the operation moves payload bytes with the CPU.
-func (o Op) Copies() bool { return ops[o].bytes && !ops[o].device && o != Checksum }
+func (o Op) Copies() bool { return ops[o].bytes && !ops[o].device && o != Checksum && o != NUMACopy }
 
 // OpByName finds an operation by its name in books.
 func OpByName(name string) (Op, bool) {

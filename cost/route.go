@@ -192,6 +192,20 @@ const (
 	// The guest.
 
 	GuestRun
+
+	// Topology and scheduling.
+
+	MigrateTask
+	ColdLines
+	ColdLinesFar
+	SmtShare
+	NumaFirstTouch
+	NumaBacklog
+	NumaRing
+	NumaCopyUser
+	NumaVhostRing
+	NumaVhostCopy
+	SetRpsCpu
 	NumSteps
 )
 
@@ -367,6 +381,18 @@ var steps = [NumSteps]stepInfo{
 	VirtnetFreeOld:      {"free_old_xmit", Guest, []Use{{KfreeSKB, 1}}, "a packet that was sent is freed"},
 
 	GuestRun: {"guest", VM, []Use{{GuestWork, 1}}, "the guest has its frame"},
+
+	MigrateTask:    {"set_task_cpu", Sched, []Use{{Lock, 2}, {RemoteLine, 2}, {Call, 6}}, "from one run queue to another: both locks, the task and the other queue"},
+	ColdLines:      {"cold cache", Sched, []Use{{ColdLine, 1}}, "a line that a moved task left with another core"},
+	ColdLinesFar:   {"cold cache: other node", Sched, []Use{{RemoteLine, 1}, {NUMALine, 1}}, "a line that a moved task left on another node"},
+	SmtShare:       {"busy sibling", Sched, []Use{{SMTShare, 1}}, "a cycle of work while the core's other thread is busy"},
+	NumaFirstTouch: {"igb_get_rx_buffer: other node", NAPI, []Use{{NUMALine, 1}}, "the NIC has put the headers into its own node's cache"},
+	NumaBacklog:    {"process_backlog: other node", NAPI, []Use{{NUMALine, 1}}, "a line that is dirty in a cache of another node"},
+	NumaRing:       {"tun_ring_recv: other node", Tap, []Use{{NUMALine, 1}}, "the ring's line is dirty in a cache of another node"},
+	NumaCopyUser:   {"copy: other node", Syscall, []Use{{NUMACopy, 1}}, "bytes that are copied from or to another node"},
+	NumaVhostRing:  {"vhost_net_buf_consume: other node", Vhost, []Use{{NUMALine, 1}}, "the ring's line is dirty in a cache of another node"},
+	NumaVhostCopy:  {"copy: other node", Vhost, []Use{{NUMACopy, 1}}, "bytes that are copied from or to another node"},
+	SetRpsCpu:      {"set_rps_cpu", Stack, []Use{{Call, 2}}, "a flow follows its reader to another CPU"},
 }
 
 // String is the function's name in the real path.

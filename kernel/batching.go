@@ -43,6 +43,14 @@ type Batching struct {
 	// RPS is the CPUs that frames are spread over by their flow, a bit for each
 	// (rps_cpus); 0 means that they go up on the CPU that took them.
 	RPS uint64 `json:"rps_cpus,omitempty"`
+
+	// RFS is how many flows are remembered with the CPU on which they were last read
+	// (rps_sock_flow_entries), a power of two; 0 means none. RFSFlows is how many each
+	// receive queue remembers with the CPU that its frames go to (rps_flow_cnt); 0
+	// means RFS shared out among the queues. A flow that is not remembered goes as RPS
+	// has it.
+	RFS      int `json:"rps_sock_flow_entries,omitempty"`
+	RFSFlows int `json:"rps_flow_cnt,omitempty"`
 }
 
 // Interrupts is how frames are taken off a NIC's ring.

@@ -28,6 +28,8 @@ type Config struct {
 	Bridge   *bridge.Bridge
 	Sink     trace.Sink // nil: nobody watches
 	CPUs     int        // 0 means 1
+	Topology Topology   // the zero value is one node, one thread a core
+	Sched    Sched      // the zero value leaves tasks where they are put
 	Host     HostStack  // at Bridge
 	Stack    HostConfig // of the host, besides its interfaces
 	TapQueue int        // frames a tap's ring holds; 0 means 1000, Linux's tx_queue_len
@@ -75,6 +77,8 @@ type Kernel struct {
 
 	host     hostStack
 	batching Batching
+	topology Topology
+	sched    scheduling
 	rps      []*CPU // that frames are spread over; nil without
 
 	starved  []starving // receive queues without buffers
@@ -114,6 +118,9 @@ func Boot(cfg Config) (*Kernel, error) {
 		return nil, err
 	}
 	k.batching.defaults()
+	if err := k.setUpSched(cfg.Topology, cfg.Sched, max(cfg.CPUs, 1)); err != nil {
+		return nil, err
+	}
 	if k.ids == 0 {
 		k.ids = trace.FirstOwnID
 	}

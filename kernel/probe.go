@@ -19,6 +19,12 @@ type NICConfig struct {
 	DropEn   bool     // SRRCTL.DROP_EN: a queue without descriptors drops at once
 	FirstCPU int      // vector i interrupts CPU FirstCPU+i, wrapping round
 	Offloads Offloads // the zero value is none
+	Node     int      // that its slot and its rings are on
+
+	// IRQAffinity is the CPUs that each vector may interrupt (smp_affinity), one after
+	// another; the last holds for all that follow. The vector goes to the one of them
+	// that has the fewest so far. None means as FirstCPU has it.
+	IRQAffinity []CPUSet
 
 	At Interface // where it is plugged in; Port.Name is Name
 }

@@ -39,6 +39,8 @@ type Process struct {
 	Name    string
 	ID      int32 // tells guests apart in traces
 	CPU     int
+	Allowed CPUSet                    // that it may run on; 0 means CPU alone, or any that is not isolated if tasks move (Sched.Balance)
+	Node    *int                      // of its memory; nil means that of its CPU
 	Memory  *mem.Memory               // private
 	Inherit []string                  // devices it finds open, as descriptors 0, 1, …
 	Program func(*syscall.Task) error // may use only the system calls of its task

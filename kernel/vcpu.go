@@ -28,9 +28,11 @@ type Guest interface {
 
 // VCPUConfig describes a virtual CPU.
 type VCPUConfig struct {
-	Name string // of its thread
-	ID   int32  // of the guest, in traces
-	CPU  int    // of the host, which the thread is pinned to
+	Name    string // of its thread
+	ID      int32  // of the guest, in traces
+	CPU     int    // of the host, which the thread runs on
+	Allowed CPUSet // that it may run on; see Process.Allowed
+	Node    *int   // of the guest's memory; nil means that of its CPU
 }
 
 // A VCPU is a thread of the host in which a guest runs, one piece at a time. Its

@@ -21,6 +21,7 @@ type VirtioConfig struct {
 	RingSize uint16          // largest ring; 0 means 256
 	Features virtio.Features // offered; 0 means OfferedFeatures
 	CPU      int             // of the worker of the first pair; the others have the following ones
+	Allowed  CPUSet          // that the workers may run on; see Process.Allowed
 	Vector   int             // first interrupt vector: pair p has Vector+2p for receiving and the next for sending
 }
 
