@@ -35,9 +35,10 @@ var walls = []wall{
 	{"cost mem sim", "ours", "", "the ground floor imports nothing of ours: whatever it knew, every room would know"},
 	{"trace", "ours", "cost sim", "a trace watches and decides nothing, so it must not know the rooms it watches"},
 
+	{"mmu", "ours", "mem sim", "addresses become addresses: who touches memory, and what a miss costs, is for others to say"},
 	{"offload", "ours", "", "what is summed, cut and put together is bytes: guests, devices and the kernel use the same arithmetic, so it may know none of them"},
 
-	{"nic", "ours", "cost mem offload sim trace", "hardware knows memory, time and its own registers: it cannot name the software that drives it"},
+	{"nic", "ours", "cost mem mmu offload sim trace", "hardware knows memory, time and its own registers: it cannot name the software that drives it"},
 	{"wire", "ours", "nic sim", "a link is a wire around a wire: it knows what a frame on one is, and time; no device, kernel or bridge can tell that it is there"},
 	{"load", "ours", "nic sim", "a load is a wire: it knows what a frame on one is, and time; what a machine makes of it is for others to say"},
 	{"bridge", "ours", "bridge/neigh bridge/snoop bridge/stp cost sim", "the bridge knows frames and port numbers, nothing else: no memory it could keep a frame in, no trace it could write, no device"},
@@ -50,7 +51,7 @@ var walls = []wall{
 	{"virtio", "ours", "mem offload sim", "a ring is guest memory and what two sides agree on: it knows neither what a device does with a chain nor what that costs"},
 	{"syscall", "ours", "cost mem sim", "the border moves bytes between two memories: what lies behind a descriptor is the kernel's, and it calls it through an interface of its own"},
 
-	{"kernel", "ours", "bridge cost internal/histogram mem netstack nic offload sim syscall trace virtio vxlan", "the kernel drives the device and the bridge"},
+	{"kernel", "ours", "bridge cost internal/histogram mem mmu netstack nic offload sim syscall trace virtio vxlan", "the kernel drives the device and the bridge"},
 	{"kernel", "vm", "", "the kernel starts processes and knows no guest: what it knew of one would be a way round the border"},
 	{"vm", "ours", "mem syscall", "a guest reaches the host through system calls alone; mem is there because its private memory is one"},
 	{"vm", "kernel nic bridge cost sim trace", "", "a guest cannot name a ring, a bridge or a price, and so cannot touch one; a path that bypasses the kernel shows as a hole in this wall"},
@@ -62,7 +63,7 @@ var walls = []wall{
 	{"vm/guest vm/app", "std:os/... std:log/... std:io/fs std:path/filepath", "", "net's types are the face of a guest's sockets and programs may read HTTP, but nothing of the real machine's is opened"},
 	{"peer", "ours", "cost netstack nic offload sim vm/guest", "what stands at a wire is a machine of its own: it knows the wire and no host"},
 
-	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel load mem netstack nic peer sim trace virtio vm vm/guest vm/virtnet vxlan wire", "the face puts the rooms together; it renders nothing and writes no file"},
+	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel load mem mmu netstack nic peer sim trace virtio vm vm/guest vm/virtnet vxlan wire", "the face puts the rooms together; it renders nothing and writes no file"},
 
 	{"internal/capture internal/golden internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
 	{"internal/form", "ours", "bridge internal/spell sim", "how a file is taken apart knows values and their bounds, not what they are for"},
@@ -97,7 +98,7 @@ var walls = []wall{
 }
 
 // core are the packages in which a run happens.
-const core = "sim cost mem offload virtio trace nic wire load bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall netstack kernel vm vm/guest vm/guest/dns vm/virtnet vm/app peer"
+const core = "sim cost mem mmu offload virtio trace nic wire load bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall netstack kernel vm vm/guest vm/guest/dns vm/virtnet vm/app peer"
 
 // exceptions are single files that may do what a wall forbids, and why. The
 // table may not hold one that is not needed.
