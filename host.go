@@ -8,6 +8,7 @@ import (
 	"ringside/bridge/snoop"
 	"ringside/cost"
 	"ringside/kernel"
+	"ringside/machine"
 	"ringside/mem"
 	"ringside/netstack"
 	"ringside/nic"
@@ -28,7 +29,10 @@ import (
 // are NICs and Bridges, these fill in what they leave out.
 type Config struct {
 	Seed uint64
-	Book *cost.Book // nil means the built-in linux-xeon
+	Book *cost.Book // nil means the built-in linux-xeon, or of a Machine the one that its mitigations ask for
+	// Machine, if not nil, is what the prices of Book are moved to. Its NIC's link and
+	// what its kernel cannot do fill in what this Config leaves out.
+	Machine *machine.Machine
 
 	Bridges []Bridge // nil means one; the first is where everything is plugged in that names none
 	NICs    []NIC    // nil means one
@@ -192,12 +196,8 @@ const (
 )
 
 func (c *Config) defaults() error {
-	if c.Book == nil {
-		b, err := cost.Open("linux-xeon")
-		if err != nil {
-			return err
-		}
-		c.Book = b
+	if err := c.prices(); err != nil {
+		return err
 	}
 	switch {
 	case c.Queues < 0 || c.Queues > nic.MaxQueues:
@@ -251,6 +251,23 @@ func (c *Config) defaults() error {
 		}
 	}
 	return nil
+}
+
+// prices chooses the book and moves it to the Machine.
+func (c *Config) prices() (err error) {
+	m := c.Machine
+	if m == nil {
+		if c.Book == nil {
+			c.Book, err = cost.Open("linux-xeon")
+		}
+		return err
+	}
+	inherit(&c.LinkBPS, m.NIC.LinkBPS, 0)
+	if m.Kernel.Before(5, 4) {
+		inherit(&c.Batching.List, 1, 0) // no listified GRO_NORMAL yet
+	}
+	c.Book, err = m.Book(c.Book)
+	return err
 }
 
 // defaultMAC is the address of VM i that has no other.

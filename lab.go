@@ -7,6 +7,7 @@ import (
 
 	"ringside/bridge"
 	"ringside/cost"
+	"ringside/machine"
 	"ringside/nic"
 	"ringside/peer"
 	"ringside/sim"
@@ -19,7 +20,9 @@ import (
 type LabConfig struct {
 	Seed uint64     // of all; Seeds of Configs are not read
 	Book *cost.Book // of hosts that have none; nil means the built-in linux-xeon
-	Sink trace.Sink // of hosts that have none; nil means nobody watches
+	// Machine is of hosts that have none, see Config.
+	Machine *machine.Machine
+	Sink    trace.Sink // of hosts that have none; nil means nobody watches
 
 	Hosts  []LabHost // nil means one
 	Cables []Cable
@@ -140,6 +143,7 @@ func (c *LabConfig) defaults() error {
 		is[h.Name] = true
 		h.Seed = c.Seed
 		inherit(&h.Book, c.Book, nil)
+		inherit(&h.Machine, c.Machine, nil)
 		if h.Sink == nil {
 			h.Sink = c.Sink
 		}

@@ -8,6 +8,7 @@ import (
 
 // Machine is what ran, in the units of the hardware and the kernel.
 type Machine struct {
+	Name     string `json:"name,omitempty"` // of the Config's Machine, "" without one
 	LinkBPS  uint64 `json:"link_bps"`
 	Queues   int    `json:"queues"`
 	Ring     int    `json:"ring"`   // receive descriptors of each queue
@@ -28,6 +29,9 @@ func (h *Host) machine() Machine {
 	m := Machine{
 		LinkBPS: n.LinkBPS, Queues: n.Queues, Ring: n.Ring, ITRUs: int64(n.ITR / sim.Microsecond), DropEn: n.DropEn,
 		CPUs: c.CPUs, VMs: len(c.VMs), Batch: 1, TapQueue: c.TapQueue,
+	}
+	if c.Machine != nil {
+		m.Name = c.Machine.Name
 	}
 	if n.Offloads != (Offloads{}) {
 		m.Offloads = n.Offloads.String()

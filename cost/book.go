@@ -5,6 +5,7 @@ type Entry struct {
 	Op     Op
 	Value  string // decimal, above zero
 	Unit   string // "cyc", "ns", "cyc/B" or "ns/B"
+	Time   Parts  // what it waits for; the zero value is the core, of a device the bus
 	Source string // an id of the book's list of sources, or "none"
 	Status Status
 	Note   string
@@ -66,7 +67,11 @@ type Book struct {
 	Title   string
 	Hz      uint64 // cycles a second of the CPUs it prices
 	Sources map[string]string
-	Entries [NumOps]Entry
+	// Machines are the names of the machines that sources measured on, by their ids, as
+	// package machine knows them. A source that is not there is as the book's own clock.
+	Machines map[string]string
+	On       string // the machine it was moved to, "" for none
+	Entries  [NumOps]Entry
 
 	prices [NumOps]price
 }

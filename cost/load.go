@@ -345,6 +345,9 @@ func (r *reader) text(f field, what string) (string, bool) {
 
 var topKeys = []string{"schema", "name", "title", "clock_hz", "sources", "prices"}
 
+// knownKeys are those and the ones that may be left out.
+var knownKeys = append(slices.Clone(topKeys), "machines")
+
 // top reads the whole book.
 func (r *reader) top(root *yaml.Node, builtin bool) {
 	// Another schema may have other keys, so nothing else is looked at then.
@@ -354,7 +357,7 @@ func (r *reader) top(root *yaml.Node, builtin bool) {
 			return
 		}
 	}
-	top := r.fields(root, "", topKeys)
+	top := r.fields(root, "", knownKeys)
 	for _, k := range topKeys {
 		f, ok := find(top, k)
 		if !ok {
@@ -372,6 +375,31 @@ func (r *reader) top(root *yaml.Node, builtin bool) {
 			r.sources(f)
 		case "prices":
 			r.prices(f)
+		}
+	}
+	if f, ok := find(top, "machines"); ok {
+		r.machines(f)
+	}
+}
+
+// machines reads on which machine a source has measured.
+func (r *reader) machines(f field) {
+	if f.value.Kind != yaml.MappingNode {
+		r.fail(f.line, "machines: must list ids of sources with names of machines, like S1: e5-1650v4; but this is %s", kind(f.value))
+		return
+	}
+	r.book.Machines = map[string]string{}
+	for _, f := range r.fields(f.value, "machines: ", nil) {
+		s, ok := r.text(f, "machines: "+quote(f.name))
+		_, known := r.book.Sources[f.name]
+		switch {
+		case !ok:
+		case !known && r.book.Sources != nil:
+			r.fail(f.line, "machines: source %s is not in this book's list of sources: add it there", quote(f.name))
+		case !isID(s):
+			r.fail(f.line, "machines: %s: %s is no name: use letters, digits, dots, dashes and underscores", f.name, quote(s))
+		default:
+			r.book.Machines[f.name] = s
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-var entryKeys = []string{"value", "unit", "source", "status", "note"}
+var entryKeys = []string{"value", "unit", "time", "source", "status", "note"}
 
 // entry reads the price of one operation.
 func (r *reader) entry(o Op, f field) {
@@ -52,6 +52,9 @@ func (r *reader) entry(o Op, f field) {
 	okStatus := r.status(&e, f.line, line["status"])
 	r.source(e, line["source"])
 	value := r.value(line["value"], name, e.Value)
+	if g, ok := find(fields, "time"); ok {
+		r.times(&e, g, value)
+	}
 	if okStatus && value != nil && r.book.Hz != 0 {
 		r.book.prices[o] = r.price(e, value, line["value"], line["unit"])
 	}
@@ -208,20 +211,11 @@ func (r *reader) price(e Entry, value *big.Rat, valueLine, unitLine int) price {
 		r.fail(valueLine, "%s: value %s %s is more than %s, and no operation takes so long: check the unit", o, e.Value, e.Unit, limit)
 		return price{}
 	}
-	n := round(ticks)
-	if n == 0 {
+	if round(ticks) == 0 {
 		r.fail(valueLine, "%s: value %s %s rounds to zero: prices are kept to the nearest %s", o, e.Value, e.Unit, coin)
 		return price{}
 	}
-	switch {
-	case o.Device() && u.perByte:
-		return price{psPerByte: n}
-	case o.Device():
-		return price{psEach: n}
-	case u.perByte:
-		return price{milliPerByte: n}
-	}
-	return price{milliEach: n}
+	return priceOf(o, u.perByte, ticks)
 }
 
 // round is x to the nearest whole number, halves up. x is not negative and small.

@@ -15,13 +15,13 @@ import (
 
 	"ringside"
 	"ringside/bridge"
-	"ringside/cost"
 	"ringside/internal/capture"
 	"ringside/internal/labfile"
 	"ringside/internal/report"
 	"ringside/internal/staged"
 	"ringside/internal/wholefile"
 	"ringside/kernel"
+	"ringside/machine"
 	"ringside/sim"
 )
 
@@ -33,7 +33,8 @@ type options struct {
 	config string // the lab's file
 	lab    *labfile.Lab
 	flags  *pflag.FlagSet
-	book   string
+	book   string // "" for the default
+	host   *machine.Machine
 	guest  string
 	json   bool
 	width  int
@@ -41,7 +42,7 @@ type options struct {
 
 // machine adds the flags that replay and trace share.
 func (o *options) machine(fs *pflag.FlagSet) {
-	o.book, o.guest, o.addrs = "linux-xeon", "sink", map[int]netip.Addr{}
+	o.guest, o.addrs = "sink", map[int]netip.Addr{}
 	o.replay.VMs, o.cfg.Seed = 4, 1
 	o.flags, fs.SortFlags = fs, false
 	fs.StringVar(&o.config, "config", "", "a lab: a YAML `FILE` with bridges, NICs, guests, VLANs, entries; see docs/config.md. Flags fill in what it leaves out")
@@ -129,6 +130,7 @@ func (o *options) machine(fs *pflag.FlagSet) {
 		o.book = s
 		return nil
 	})
+	machineFlag(fs, &o.host)
 	flag(fs, "seed", "N", "1", "of everything that is left to chance", func(s string) (err error) {
 		o.cfg.Seed, err = parseSeed(s)
 		return err
@@ -192,12 +194,10 @@ func (o *options) ready() error {
 	if o.guest == "reflect" {
 		r.Grace = 50 * sim.Millisecond
 	}
-	book, err := cost.Open(o.book)
-	if err != nil {
-		return &usageError{err}
-	}
-	o.cfg.Book = book
-	return nil
+	o.cfg.Machine = o.host
+	var err error
+	o.cfg.Book, err = openBook(o.book, o.host)
+	return err
 }
 
 // policies are what happens to frames that cannot go on a wire as they are. They

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringside/cost"
 	"ringside/internal/report"
 	"ringside/internal/scenario"
 	"ringside/internal/staged"
@@ -70,11 +69,11 @@ usage or a file that is not right.`,
 		r.options.Seed = &n
 		return err
 	})
-	r.book = "linux-xeon"
 	flag(fs, "book", "NAME|FILE", "linux-xeon", "the prices: a name that ringside book lists, or a .yaml file of your own", func(s string) error {
 		r.book = s
 		return nil
 	})
+	machineFlag(fs, &r.options.Machine)
 	flag(fs, "until", "SPAN", "", "end at this virtual time, if that is before the file's end, as in 2.5s", func(s string) error {
 		t, ok := duration(s)
 		if !ok {
@@ -103,9 +102,9 @@ func (r *runner) run(c *cobra.Command, args []string) error {
 	if r.out != "" && len(args) > 1 {
 		return usagef("--out %s: one file has room for one run; %d scenarios were named", clip(r.out), len(args))
 	}
-	book, err := cost.Open(r.book)
+	book, err := openBook(r.book, r.options.Machine)
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	r.options.Book = book
 	list := make([]*scenario.Scenario, len(args))

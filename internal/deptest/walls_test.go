@@ -63,12 +63,13 @@ var walls = []wall{
 	{"vm/guest vm/app", "std:os/... std:log/... std:io/fs std:path/filepath", "", "net's types are the face of a guest's sockets and programs may read HTTP, but nothing of the real machine's is opened"},
 	{"peer", "ours", "cost netstack nic offload sim vm/guest", "what stands at a wire is a machine of its own: it knows the wire and no host"},
 
-	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel load mem mmu netstack nic peer sim trace virtio vm vm/guest vm/virtnet vxlan wire", "the face puts the rooms together; it renders nothing and writes no file"},
+	{"machine", "ours", "cost internal/form internal/spell sim", "a machine is what prices depend on: it reads files and moves books, and knows no path that runs on it"},
+	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost internal/capture kernel load machine mem mmu netstack nic peer sim trace virtio vm vm/guest vm/virtnet vxlan wire", "the face puts the rooms together; it renders nothing and writes no file"},
 
 	{"internal/capture internal/golden internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
 	{"internal/form", "ours", "bridge internal/spell sim", "how a file is taken apart knows values and their bounds, not what they are for"},
 	{"internal/programs", "ours", "internal/form sim vm/app vm/guest", "names of programs become programs: what they run on is not known here"},
-	{"internal/scenario", "ours", ". bridge cost internal/form internal/labfile internal/programs internal/spell sim trace wire", "a file becomes a lab, what came of it is judged, and nothing is printed"},
+	{"internal/scenario", "ours", ". bridge cost internal/form internal/labfile internal/programs internal/spell machine sim trace wire", "a file becomes a lab, what came of it is judged, and nothing is printed"},
 	{"internal/labfile", "ours", ". bridge bridge/neigh bridge/snoop bridge/stp internal/form internal/programs netstack sim virtio vm vm/guest vxlan", "a file becomes a Config, and nothing else happens"},
 	{"internal/iproute", "ours", "bridge bridge/snoop bridge/stp netstack sim vxlan", "what is printed of a bridge or a stack is what it says of itself"},
 	{"internal/sweep", "ours", "", "whose knob it is and what a point does, a sweep does not know"},

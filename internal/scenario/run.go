@@ -7,6 +7,7 @@ import (
 
 	"ringside"
 	"ringside/cost"
+	"ringside/machine"
 	"ringside/sim"
 	"ringside/trace"
 )
@@ -17,9 +18,11 @@ const ResultSchema = "ringside.run/1"
 // Options are what a run can be told besides the file. The zero value is as the file
 // says.
 type Options struct {
-	Seed  *uint64    // instead of the file's
-	Book  *cost.Book // nil means the built-in linux-xeon
-	Until sim.Time   // ends the run then; 0 means when the file says
+	Seed *uint64    // instead of the file's
+	Book *cost.Book // nil means the built-in linux-xeon
+	// Machine is of hosts that have none, see ringside.Config.
+	Machine *machine.Machine
+	Until   sim.Time // ends the run then; 0 means when the file says
 	// Sink, if not nil, is asked for each host's by its number.
 	Sink func(host int) trace.Sink
 	// Log, if not nil, takes what processes log, those of guests as HOST/VM.
@@ -94,7 +97,7 @@ func (s *Scenario) Run(o Options) (*Result, error) {
 // start builds the lab and arms the faults.
 func (s *Scenario) start(o Options) (*ringside.Lab, error) {
 	cfg := s.Lab
-	cfg.Seed, cfg.Book, cfg.Log, cfg.Hosts = s.Seed, o.Book, o.Log, slices.Clone(s.Lab.Hosts)
+	cfg.Seed, cfg.Book, cfg.Machine, cfg.Log, cfg.Hosts = s.Seed, o.Book, o.Machine, o.Log, slices.Clone(s.Lab.Hosts)
 	for i := range cfg.Hosts {
 		if o.Sink != nil {
 			cfg.Hosts[i].Sink = o.Sink(i)
