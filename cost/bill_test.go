@@ -306,7 +306,7 @@ func TestEveryOperationHasANameOfItsOwn(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, o, got)
 		require.Equal(t, o.Copies(), o == CopyToUser || o == CopyFromUser, name)
-		require.Equal(t, o.Device(), o <= MSIX, name)
+		require.Equal(t, o.Device(), o <= MSIX || o == IOTLBWalk, name)
 	}
 	_, ok := OpByName("")
 	require.False(t, ok)

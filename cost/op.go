@@ -119,6 +119,19 @@ const (
 	// SMTShare is one cycle of work done while the other thread of the core is busy;
 	// its price is what is lost to that thread.
 	SMTShare
+
+	// Translation of addresses.
+
+	// STLBHit is an access to a page that only the second-level TLB knows.
+	STLBHit
+	// PageWalkStep is an entry of a page table read for an access that no TLB knows.
+	PageWalkStep
+	// IOTLBWalk is an entry of an I/O page table read by the IOMMU.
+	IOTLBWalk
+	// DMAMap is a buffer mapped for a device and unmapped again, the IOTLB left alone.
+	DMAMap
+	// IOTLBFlush is an invalidation of the IOTLB that is waited for.
+	IOTLBFlush
 	NumOps
 )
 
@@ -184,6 +197,12 @@ var ops = [NumOps]opInfo{
 	NUMALine: {"numa_line", false, false, "what a line costs more from another node"},
 	NUMACopy: {"numa_copy", false, true, "what copied bytes cost more from or to another node"},
 	SMTShare: {"smt_share", false, false, "cycle of work beside a busy thread of the same core"},
+
+	STLBHit:      {"stlb_hit", false, false, "page that only the second-level TLB knows"},
+	PageWalkStep: {"page_walk_step", false, false, "entry of a page table read in a walk"},
+	IOTLBWalk:    {"iotlb_walk", true, false, "entry of an I/O page table read by the IOMMU"},
+	DMAMap:       {"dma_map", false, false, "buffer mapped for a device and unmapped again"},
+	IOTLBFlush:   {"iotlb_flush", false, false, "invalidation of the IOTLB that is waited for"},
 }
 
 // String is the operation's name in books and on the bill.

@@ -206,6 +206,15 @@ const (
 	NumaVhostRing
 	NumaVhostCopy
 	SetRpsCpu
+
+	// Translation of addresses.
+
+	StlbHit
+	PageWalk
+	EptWalk
+	DevIotlbWalk
+	DmaMapPage
+	DmaUnmapSync
 	NumSteps
 )
 
@@ -393,6 +402,13 @@ var steps = [NumSteps]stepInfo{
 	NumaVhostRing:  {"vhost_net_buf_consume: other node", Vhost, []Use{{NUMALine, 1}}, "the ring's line is dirty in a cache of another node"},
 	NumaVhostCopy:  {"copy: other node", Vhost, []Use{{NUMACopy, 1}}, "bytes that are copied from or to another node"},
 	SetRpsCpu:      {"set_rps_cpu", Stack, []Use{{Call, 2}}, "a flow follows its reader to another CPU"},
+
+	StlbHit:      {"dTLB miss, STLB hit", TLB, []Use{{STLBHit, 1}}, "the page is known to the second level only"},
+	PageWalk:     {"page walk", TLB, []Use{{PageWalkStep, 1}}, "an entry of a page table, for a page that no TLB knows"},
+	EptWalk:      {"page walk: guest", TLB, []Use{{PageWalkStep, 1}}, "an entry of the guest's tables or of those below them (EPT)"},
+	DevIotlbWalk: {"IOMMU page walk", NIC, []Use{{IOTLBWalk, 1}}, "an entry of the domain's table, for a page that the IOTLB does not know"},
+	DmaMapPage:   {"iommu_dma_map_page", NAPI, []Use{{DMAMap, 1}}, "a buffer mapped for the device, and unmapped again"},
+	DmaUnmapSync: {"iommu_iotlb_sync", NAPI, []Use{{IOTLBFlush, 1}}, "unmapped: the IOTLB has forgotten it when the call returns"},
 }
 
 // String is the function's name in the real path.

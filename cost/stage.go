@@ -19,10 +19,11 @@ const (
 	KVM                  // exits of a guest, interrupts put into it
 	Guest                // a guest's own kernel: interrupt, driver, poll, stack, its system calls
 	VM                   // what the guest's program does
+	TLB                  // translation of addresses: misses of the TLBs, page walks
 	NumStages
 )
 
-var stageNames = [NumStages]string{"nic", "irq", "napi", "stack", "bridge", "tunnel", "tap", "sched", "syscall", "vhost", "kvm", "guest", "vm"}
+var stageNames = [NumStages]string{"nic", "irq", "napi", "stack", "bridge", "tunnel", "tap", "sched", "syscall", "vhost", "kvm", "guest", "vm", "tlb"}
 
 // String is the stage's name on the bill.
 func (s Stage) String() string {

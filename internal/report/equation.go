@@ -25,11 +25,12 @@ const (
 	inCopy
 	inVirtio
 	inGuest
+	inTLB
 	numGroups
 )
 
 var groupNames = [numGroups]string{"C_device", "C_irq", "C_poll", "C_driver", "C_calls", "C_bridge", "C_host",
-	"C_tap", "C_wake", "C_border", "C_copy", "C_virtio", "C_guest"}
+	"C_tap", "C_wake", "C_border", "C_copy", "C_virtio", "C_guest", "C_tlb"}
 
 // A symbol is how the equation writes an operation: its count, its price, and
 // the group it stands in. Operations of a group that were done equally often
@@ -102,6 +103,12 @@ var symbols = [cost.NumOps]symbol{
 	cost.TransportRx: {inGuest, "n_seg", "c_seg"},
 	cost.TransportTx: {inGuest, "n_segtx", "c_segtx"},
 	cost.GuestWork:   {inGuest, "G", "c_guest"},
+
+	cost.STLBHit:      {inTLB, "n_stlb", "c_stlb"},
+	cost.PageWalkStep: {inTLB, "n_walk", "c_walk"},
+	cost.IOTLBWalk:    {inDevice, "n_iowalk", "c_iowalk"},
+	cost.DMAMap:       {inDriver, "n_map", "c_map"},
+	cost.IOTLBFlush:   {inDriver, "n_flush", "c_flush"},
 }
 
 // A term is count · (price + price + …).
