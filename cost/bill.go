@@ -72,6 +72,7 @@ var entries = [NumStages][]Step{
 	Tap:     {TunNetXmit}, // and what guests write, as Syscall and VM have it, too
 	Syscall: {TunRingRecv},
 	Tunnel:  {VxlanRcv, VxlanXmit},
+	Pmd:     {EthIgbRecvPkts, RteVhostDequeue},
 	Vhost:   {TunRecvmsg, TunSendmsg},
 	Guest:   {VirtnetReceiveBuf, VirtnetXmit},
 	VM:      {TunRingRecv},

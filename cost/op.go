@@ -132,6 +132,23 @@ const (
 	DMAMap
 	// IOTLBFlush is an invalidation of the IOTLB that is waited for.
 	IOTLBFlush
+
+	// A user-space process that polls.
+
+	// PMDIdle is one poll of a queue that has nothing.
+	PMDIdle
+	// PMDRx is a received descriptor made a packet buffer by a poll-mode driver, its
+	// successor given to the device.
+	PMDRx
+	// PMDTx is a packet buffer put on a transmit ring by a poll-mode driver, and one that
+	// was sent freed.
+	PMDTx
+	// PMDForward is a packet taken from one burst into another.
+	PMDForward
+	// PMDLookup is a source learned and a destination looked up, in bursts.
+	PMDLookup
+	// Mbuf is a packet buffer taken from the pool and given back one at a time.
+	Mbuf
 	NumOps
 )
 
@@ -203,6 +220,13 @@ var ops = [NumOps]opInfo{
 	IOTLBWalk:    {"iotlb_walk", true, false, "entry of an I/O page table read by the IOMMU"},
 	DMAMap:       {"dma_map", false, false, "buffer mapped for a device and unmapped again"},
 	IOTLBFlush:   {"iotlb_flush", false, false, "invalidation of the IOTLB that is waited for"},
+
+	PMDIdle:    {"pmd_idle", false, false, "poll of a queue that has nothing"},
+	PMDRx:      {"pmd_rx", false, false, "received descriptor made a packet buffer in user space"},
+	PMDTx:      {"pmd_tx", false, false, "packet buffer put on a transmit ring in user space"},
+	PMDForward: {"pmd_forward", false, false, "packet taken from one burst into another"},
+	PMDLookup:  {"pmd_lookup", false, false, "source learned and destination looked up, in bursts"},
+	Mbuf:       {"mbuf", false, false, "packet buffer taken and given back one at a time"},
 }
 
 // String is the operation's name in books and on the bill.

@@ -141,6 +141,27 @@ const (
 	SysPoll
 	SysExit
 
+	// A user-space process that polls: its driver, its switch, its vhost-user ports.
+
+	RteEthRxIdle
+	RteEthRxBurst
+	EthIgbRecvPkts
+	RteMbufRawAlloc
+	EthIgbRxDoorbell
+	PktBurstForward
+	SwitchLookup
+	SwitchInsert
+	RteMbufRefcnt
+	RteEthTxBurst
+	EthIgbXmitPkts
+	EthIgbTxDoorbell
+	RteVhostDequeue
+	RteVhostDequeueCopy
+	RteVhostEnqueue
+	RteVhostEnqueueCopy
+	RteVhostVringCall
+	RtePktmbufFree
+
 	// The back end of a virtio device.
 
 	VhostWorker
@@ -346,6 +367,25 @@ var steps = [NumSteps]stepInfo{
 	CopyIn:          {"copy_from_iter", Syscall, []Use{{CopyFromUser, 1}}, "the copy"},
 	SysPoll:         {"tun_chr_poll", Syscall, []Use{{IndirectCall, 1}, {Call, 1}}, "poll() asks for readiness"},
 	SysExit:         {"syscall_exit_to_user_mode", Syscall, []Use{{SyscallExit, 1}}, "back in the guest"},
+
+	RteEthRxIdle:        {"rte_eth_rx_burst, nothing there", Pmd, []Use{{PMDIdle, 1}}, "a poll that finds nothing: the core is busy all the same"},
+	RteEthRxBurst:       {"rte_eth_rx_burst", Pmd, []Use{{IndirectCall, 1}}, "a poll that finds a burst, at most 32 frames"},
+	EthIgbRecvPkts:      {"eth_igb_recv_pkts", Pmd, []Use{{PMDRx, 1}}, "a descriptor has DD: its mbuf is the frame, another takes its place"},
+	RteMbufRawAlloc:     {"rte_mbuf_raw_alloc", Pmd, []Use{{Mbuf, 1}}, "an mbuf from the pool and one back, singly: no vector code"},
+	EthIgbRxDoorbell:    {"eth_igb_recv_pkts: RDT", Pmd, []Use{{MMIOWrite, 1}}, "enough descriptors were refilled: the doorbell"},
+	PktBurstForward:     {"pkt_burst_io_forward", Pmd, []Use{{PMDForward, 1}}, "from the burst that came to the burst that leaves"},
+	SwitchLookup:        {"bridge lookup in user space", Pmd, []Use{{PMDLookup, 1}}, "source refreshed, destination looked up, lines read ahead"},
+	SwitchInsert:        {"bridge entry in user space", Pmd, []Use{{FDBInsert, 1}}, "source is new or has moved: write the entry"},
+	RteMbufRefcnt:       {"rte_mbuf_refcnt_update", Pmd, []Use{{Call, 1}}, "one holder more: the frame leaves by several ports"},
+	RteEthTxBurst:       {"rte_eth_tx_burst", Pmd, []Use{{IndirectCall, 1}}, "a burst is sent"},
+	EthIgbXmitPkts:      {"eth_igb_xmit_pkts", Pmd, []Use{{PMDTx, 1}}, "fills a transmit descriptor, frees the mbuf that was there"},
+	EthIgbTxDoorbell:    {"eth_igb_xmit_pkts: TDT", Pmd, []Use{{MMIOWrite, 1}}, "the doorbell, one a burst"},
+	RteVhostDequeue:     {"rte_vhost_dequeue_burst", Pmd, []Use{{PMDRx, 1}, {VringGet, 1}, {VringPut, 1}}, "next chain of the guest's ring, checked, becomes an mbuf; used entry"},
+	RteVhostDequeueCopy: {"rte_vhost_dequeue_burst: copy", Pmd, []Use{{CopyFromUser, 1}}, "the copy out of the guest's buffers"},
+	RteVhostEnqueue:     {"rte_vhost_enqueue_burst", Pmd, []Use{{PMDTx, 1}, {VringGet, 1}, {VringPut, 1}}, "a chain of the guest's ring, checked, takes the frame; used entry"},
+	RteVhostEnqueueCopy: {"rte_vhost_enqueue_burst: copy", Pmd, []Use{{CopyToUser, 1}}, "the copy into the guest's buffers"},
+	RteVhostVringCall:   {"rte_vhost_vring_call", Pmd, []Use{{SyscallEnter, 1}, {Eventfd, 1}, {SyscallExit, 1}}, "the guest wants to be told: write() to its call eventfd"},
+	RtePktmbufFree:      {"rte_pktmbuf_free", Pmd, []Use{{Call, 1}}, "dropped"},
 
 	VhostWorker:     {"vhost_worker", Vhost, []Use{{Call, 2}, {IndirectCall, 1}}, "the back end's thread takes its work: handle_rx, handle_tx"},
 	VhostBufConsume: {"vhost_net_buf_consume", Vhost, []Use{{RemoteLine, 1}, {Call, 1}}, "the next frame of those taken off the tap's ring in batches; the line comes from the other core"},

@@ -15,6 +15,7 @@ const (
 	Tap                  // the tap's ring, both sides
 	Sched                // wake-ups and context switches
 	Syscall              // the border of the guest: enter, copy, exit
+	Pmd                  // a user-space process that polls: its driver, its switch, its vhost-user ports
 	Vhost                // the back end of a virtio device: rings, copies, signals
 	KVM                  // exits of a guest, interrupts put into it
 	Guest                // a guest's own kernel: interrupt, driver, poll, stack, its system calls
@@ -23,7 +24,7 @@ const (
 	NumStages
 )
 
-var stageNames = [NumStages]string{"nic", "irq", "napi", "stack", "bridge", "tunnel", "tap", "sched", "syscall", "vhost", "kvm", "guest", "vm", "tlb"}
+var stageNames = [NumStages]string{"nic", "irq", "napi", "stack", "bridge", "tunnel", "tap", "sched", "syscall", "pmd", "vhost", "kvm", "guest", "vm", "tlb"}
 
 // String is the stage's name on the bill.
 func (s Stage) String() string {

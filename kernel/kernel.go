@@ -70,6 +70,7 @@ type Kernel struct {
 	tasks   []*task
 	vcpus   []*VCPU
 	virtios []*VirtioNet
+	cores   []*Core // of processes that poll
 	vteps   []*vtep
 	tunnels []*vxlanPort
 	outs    []vxlan.Out // of frames that tunnels are sending
@@ -185,11 +186,15 @@ func (k *Kernel) tapOf(path string) *tap {
 // Flow is what became of the frames so far.
 func (k *Kernel) Flow() Flow { return k.flow }
 
-// Accounts is the accounts of the CPUs.
+// Accounts is the accounts of the CPUs, behind them those of processes that poll.
 func (k *Kernel) Accounts() []*cost.Account {
 	var as []*cost.Account
 	for _, c := range k.cpus {
 		as = append(as, c.acct)
+	}
+	k.settleCores()
+	for _, c := range k.cores {
+		as = append(as, c.cpu.acct)
 	}
 	return as
 }
@@ -211,6 +216,9 @@ func (k *Kernel) Now() sim.Time {
 	now := k.eng.Now()
 	for _, c := range k.cpus {
 		now = max(now, c.clock.Now())
+	}
+	for _, c := range k.cores {
+		now = max(now, c.cpu.clock.Now())
 	}
 	return now
 }
@@ -247,6 +255,9 @@ func (k *Kernel) InFlight() (n uint64) {
 	for _, c := range k.cpus {
 		n += uint64(len(c.backlog.queue))
 	}
+	for _, c := range k.cores {
+		n += c.p.InFlight()
+	}
 	return n
 }
 
@@ -268,7 +279,7 @@ func (k *Kernel) CheckRest() error {
 			return fmt.Errorf("stall: %s: %d frames are on the backlog and nobody polls it", c.name, n)
 		}
 	}
-	return nil
+	return k.stalledCores()
 }
 
 // Check runs the oracles that hold whenever no event runs: the kernel has no
@@ -316,7 +327,7 @@ func (k *Kernel) Check() error {
 	if len(held) != k.skbs {
 		return fmt.Errorf("kernel: %d frames are allocated and %d are in a queue: %d leaked", k.skbs, len(held), k.skbs-len(held))
 	}
-	return nil
+	return k.checkCores()
 }
 
 // Close ends the guests' programs and the host stack's goroutines.

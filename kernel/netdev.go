@@ -9,13 +9,14 @@ import (
 	"ringside/sim"
 )
 
-// A netdev is an interface: what stands at a port of a bridge, one of the five.
+// A netdev is an interface: what stands at a port of a bridge, one of the six.
 type netdev struct {
 	tap    *tap
 	drv    *driver
 	peer   *netdev // of a patch: the other end
 	virtio *VirtioNet
 	vxlan  *vtep
+	user   *Core // of an interface that a process in user space serves
 
 	br     *netbridge // nil if it is a port of none
 	host   *hostPort  // of such a one: where the host's stack stands, if it does
@@ -38,6 +39,7 @@ type netbridge struct {
 	ports []*netdev // by number; nil at Local and where there is none
 	host  *hostPort
 	timer *sim.Timer
+	user  *Core // whose process runs the bridge, if it is not the kernel
 
 	// plain is the longest frame that may leave by any port just so. Longer ones
 	// are looked at, and so is everything while a port is mirrored.
@@ -200,6 +202,10 @@ func (dev *netdev) start(c *CPU, list []*skb) {
 	}
 	if dev.virtio != nil {
 		dev.virtio.xmit(c, list)
+		return
+	}
+	if dev.user != nil {
+		dev.userXmit(c, list)
 		return
 	}
 	for _, s := range list {

@@ -13,7 +13,7 @@ import (
 // arm keeps the bridge's timer armed for when it has something to do: a walk over
 // its table, a hello, a port that comes to forward, a query.
 func (b *netbridge) arm() {
-	if due := b.br.Due(); due < b.timer.At() {
+	if due := b.br.Due(); due < b.timer.At() && b.user == nil {
 		b.k.eng.Arm(b.timer, due)
 	}
 }

@@ -46,6 +46,7 @@ type NIC struct {
 	price   prices
 	busy    bool // inside catchUp: calls from outside only leave a note
 	misuses []Misuse
+	watch   []func() // to be called when the wire has something again
 	misused uint64
 	sight   trace.Frame // what the sink is shown
 

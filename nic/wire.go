@@ -87,4 +87,21 @@ func (n *NIC) Arrive() {
 	if !n.busy {
 		n.rearm()
 	}
+	for _, f := range n.watch {
+		f()
+	}
 }
+
+// Next is a moment before which no further receive descriptor is written, as the device
+// sees it after it has caught up: what a driver that polls need not ask before. It is
+// sim.Never while nothing is under way, or while the driver has to do something first;
+// if it is the wire that has to, Watch tells when it has.
+func (n *NIC) Next() sim.Time {
+	if n.busy {
+		return 0
+	}
+	return n.nextDone()
+}
+
+// Watch has f called whenever the wire has something again after it had nothing.
+func (n *NIC) Watch(f func()) { n.watch = append(n.watch, f) }

@@ -50,6 +50,24 @@ func (c *Clock) Begin(at Time) Time {
 	return at
 }
 
+// Fits is how often a piece of n thousandths of a cycle more ends by the time at.
+// n is not 0.
+func (c *Clock) Fits(n uint64, at Time) uint64 {
+	if at < c.Now() {
+		return 0
+	}
+	d := at - c.start + 1 // the first span that is too long
+	hi, lo := uint64(d)>>32, uint64(d)<<32
+	if hi >= c.scale {
+		return (1<<64 - 1) / n
+	}
+	quo, rem := bits.Div64(hi, lo, c.scale)
+	if rem == 0 {
+		quo--
+	}
+	return (quo - (*c.meter - c.mark)) / n
+}
+
 // Cycles is how many thousandths of a cycle the span d lasts, rounded up.
 func (c *Clock) Cycles(d Time) uint64 {
 	if d <= 0 {

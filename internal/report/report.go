@@ -161,7 +161,7 @@ var stageWords = [cost.NumStages]string{
 	cost.NIC: "the device", cost.IRQ: "hard interrupts", cost.NAPI: "driver and softirq", cost.Stack: "core and host stack",
 	cost.Bridge: "learn and forward", cost.Tap: "ring to the guest", cost.Sched: "wake-ups, switches", cost.Syscall: "the guest's border", cost.VM: "the guests",
 	cost.Tunnel: "the overlay", cost.Vhost: "virtio's back end", cost.KVM: "exits, injections", cost.Guest: "guests' kernels",
-	cost.TLB: "address translation",
+	cost.TLB: "address translation", cost.Pmd: "polling in user space",
 }
 
 // dearWords say what the cycles of a stage went into.
@@ -170,6 +170,7 @@ var dearWords = [cost.NumStages]string{
 	cost.Bridge: "the bridge", cost.Tap: "the taps", cost.Sched: "waking guests and switching to them", cost.Syscall: "crossing into guests and copying",
 	cost.VM: "the guests themselves", cost.Tunnel: "the overlay", cost.Vhost: "the back ends of virtio devices",
 	cost.KVM: "leaving and entering guests", cost.Guest: "the guests' own kernels", cost.TLB: "misses of the TLBs",
+	cost.Pmd: "polling and switching in user space",
 }
 
 const barWidth = 16
