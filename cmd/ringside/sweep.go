@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -15,47 +12,23 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"ringside"
 	"ringside/internal/chart"
 	"ringside/internal/sweep"
 	"ringside/internal/wholefile"
-	"ringside/load"
 )
 
 func init() { extraVerbs = append(extraVerbs, sweepCommand) }
 
 // A sweeper is the flags of a sweep, beside those of its points.
 type sweeper struct {
-	point                loadOptions // what every point has
-	text                 string      // of the load; "" for captures
+	points
 	by                   string
 	shard                string
 	merge                bool
 	state, out, csv, svg string
 	jobs                 int
-}
-
-// loadKnobs turn a part of the load.
-var loadKnobs = map[string]func(*load.Spec, string) error{
-	"rate": func(s *load.Spec, v string) (err error) {
-		s.Rate, err = load.ParseRate(v)
-		return err
-	},
-	"size": func(s *load.Spec, v string) error {
-		one, err := load.Parse(v)
-		s.Sizes = one.Sizes
-		return err
-	},
-	"flows": func(s *load.Spec, v string) (err error) {
-		s.Flows, err = strconv.Atoi(v)
-		return err
-	},
-	"burst": func(s *load.Spec, v string) (err error) {
-		s.Burst, err = strconv.Atoi(v)
-		return err
-	},
 }
 
 // noKnobs are flags that change no machine.
@@ -102,8 +75,7 @@ wrong usage, 130 interrupted.`,
 		},
 	}
 	fs := c.Flags()
-	s.flags(&s.point, fs)
-	fs.Var(&value{kind: "SPEC", set: func(t string) error { s.text = t; return s.point.setLoad(t) }}, "load", "the load of every point, as ringside load has it; otherwise captures are played")
+	s.flags(fs)
 	fs.StringVar(&s.by, "by", "", "a second `KNOB=V1,V2,…`, with a curve for each of its values")
 	fs.StringVar(&s.state, "state", "", "a `FILE` that remembers the points that are done")
 	fs.StringVar(&s.shard, "shard", "", "run only part `I/N` of the points, the first 0/N; job/N takes I from JOB_COMPLETION_INDEX")
@@ -114,13 +86,6 @@ wrong usage, 130 interrupted.`,
 	fs.StringVar(&s.svg, "svg", "", "draw it to a `FILE` as SVG")
 	s.point.paper(fs)
 	return c
-}
-
-// flags adds those that a point has.
-func (s *sweeper) flags(o *loadOptions, fs *pflag.FlagSet) {
-	o.machine(fs)
-	o.batching(fs)
-	o.trial(fs)
 }
 
 // run is a sweep, or a part of one.
@@ -219,104 +184,16 @@ func (s *sweeper) isKnob(name string) bool {
 	if loadKnobs[name] != nil {
 		return true
 	}
-	var o loadOptions
-	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-	s.flags(&o, fs)
-	return fs.Lookup(name) != nil && !slices.Contains(noKnobs, name)
-}
-
-// given is the flags of points that were given, but for the knobs themselves.
-func (s *sweeper) given(but ...string) (list []sweep.Setting) {
-	var o loadOptions
-	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-	s.flags(&o, fs)
-	s.point.flags.Visit(func(f *pflag.Flag) {
-		if fs.Lookup(f.Name) == nil || slices.Contains(but, f.Name) {
-			return
-		}
-		if v, ok := f.Value.(*value); ok {
-			for _, text := range v.all {
-				list = append(list, sweep.Setting{Flag: f.Name, Value: text})
-			}
-			return
-		}
-		list = append(list, sweep.Setting{Flag: f.Name, Value: f.Value.String()})
-	})
-	return list
-}
-
-// read is the files beside captures that the outcome depends on.
-func (s *sweeper) read() (files []string) {
-	if s.point.config != "" {
-		files = append(files, s.point.config)
-	}
-	if strings.HasSuffix(s.point.book, ".yaml") {
-		files = append(files, s.point.book)
-	}
-	return files
-}
-
-func fileOf(name string) (sweep.File, error) {
-	if name == "-" {
-		return sweep.File{}, errors.New("sweep: standard input can be read once, and there are many points; give a file")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return sweep.File{}, fmt.Errorf("sweep: %w", err)
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return sweep.File{}, fmt.Errorf("sweep: %w", err)
-	}
-	return sweep.File{Name: name, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+	return pointFlags(&loadOptions{}).Lookup(name) != nil && !slices.Contains(noKnobs, name)
 }
 
 // options are those of one point.
 func (s *sweeper) options(plan *sweep.Plan, p sweep.Point) (*loadOptions, error) {
-	o := &loadOptions{load: s.point.load}
-	o.load.Sizes = slices.Clone(o.load.Sizes)
-	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-	s.flags(o, fs)
-	set := func(name, v string) error {
-		if turn := loadKnobs[name]; turn != nil {
-			if s.text == "" {
-				return usagef("sweep: %s is a part of the load, and captures have none; give --load", name)
-			}
-			if err := turn(&o.load, v); err != nil {
-				return usagef("sweep: %s %s: %w", name, v, err)
-			}
-			if err := o.load.Check(); err != nil {
-				return usagef("sweep: %s %s: %w", name, v, err)
-			}
-			return nil
-		}
-		if err := fs.Set(name, v); err != nil {
-			var wrong *pflag.InvalidValueError
-			if errors.As(err, &wrong) {
-				err = wrong.Unwrap()
-			}
-			return usagef("sweep: %s %s: %w", name, v, err)
-		}
-		return nil
-	}
-	for _, g := range plan.Settings {
-		if g.Flag != "load" {
-			if err := set(g.Flag, g.Value); err != nil {
-				return nil, err
-			}
-		}
-	}
+	settings := plan.Settings
 	if plan.By != "" {
-		if err := set(plan.By, p.Series); err != nil {
-			return nil, err
-		}
+		settings = append(slices.Clone(settings), sweep.Setting{Flag: plan.By, Value: p.Series})
 	}
-	if err := set(plan.Knob, p.Value); err != nil {
-		return nil, err
-	}
-	o.replay.Files = s.point.replay.Files
-	return o, o.ready()
+	return s.points.options("sweep", append(slices.Clone(settings), sweep.Setting{Flag: plan.Knob, Value: p.Value}))
 }
 
 // do runs one point.
@@ -325,23 +202,14 @@ func (s *sweeper) do(ctx context.Context, plan *sweep.Plan, p sweep.Point) (swee
 	if err != nil {
 		return sweep.Row{}, err
 	}
-	if s.text == "" {
-		o.replay.Context = ctx
-		rep, err := o.replay.Run(o.cfg, nil)
-		if err != nil {
-			return sweep.Row{}, err
-		}
-		return rowOfReplay(rep), nil
-	}
-	l, err := o.made(ctx)
-	if err != nil {
+	t, rep, err := s.play(ctx, o)
+	switch {
+	case err != nil:
 		return sweep.Row{}, err
+	case t != nil:
+		return rowOfTrial(t), nil
 	}
-	t, err := l.Run(o.cfg, nil)
-	if err != nil {
-		return sweep.Row{}, err
-	}
-	return rowOfTrial(t), nil
+	return rowOfReplay(rep), nil
 }
 
 func rowOfTrial(t *ringside.Trial) sweep.Row {
