@@ -39,8 +39,11 @@ func (c Config) MemorySize() int { return max(c.Batch, 1) * bufferSize }
 // program alone.
 type Guest struct {
 	Config
-	Task *syscall.Task // for the bare system calls
+	Task *syscall.Task // for the bare system calls; nil on a Port
 	FD   int           // the open tap: what the VMM handed over
+
+	port  Port // nil on a tap
+	aside bool // Receive is more than one read of the tap
 
 	msgs []syscall.Message
 	got  int // messages filled by the last batch
@@ -50,7 +53,7 @@ type Guest struct {
 // Main is a guest's life: it finds its tap open as descriptor 0 and runs its
 // program. It is what a kernel is given to spawn.
 func (c Config) Main(t *syscall.Task) error {
-	g := &Guest{Config: c, Task: t}
+	g := &Guest{Config: c, Task: t, aside: c.Batch > 1}
 	for i := range c.Batch {
 		g.msgs = append(g.msgs, syscall.Message{Segment: syscall.Segment{Addr: mem.Addr(i * bufferSize), Len: bufferSize}})
 	}
@@ -61,14 +64,22 @@ func (c Config) Main(t *syscall.Task) error {
 // and stay good until the next Receive. A guest with a batch fetches as many as
 // are there and hands them out one at a time.
 func (g *Guest) Receive() ([]byte, error) {
-	if g.Batch > 1 {
-		return g.receiveBatch()
+	if g.aside {
+		return g.receiveAside()
 	}
 	n, errno := g.Task.Read(g.FD, 0, bufferSize)
 	if errno != syscall.OK {
 		return nil, fmt.Errorf("read: %w", errno)
 	}
 	return g.Task.Memory().Bytes(0, n), nil
+}
+
+// receiveAside is Receive of a batch or from a port.
+func (g *Guest) receiveAside() ([]byte, error) {
+	if g.port != nil {
+		return g.port.Receive()
+	}
+	return g.receiveBatch()
 }
 
 func (g *Guest) receiveBatch() ([]byte, error) {
@@ -90,6 +101,9 @@ var ErrNotMine = errors.New("frame is not in the guest's memory")
 // Send sends a frame that lies in the guest's memory: one that Receive returned,
 // changed in place perhaps, or a part of Memory.
 func (g *Guest) Send(frame []byte) error {
+	if g.port != nil {
+		return g.port.Send(frame)
+	}
 	addr, ok := g.Task.Memory().AddrOf(frame)
 	if !ok {
 		return fmt.Errorf("send: %w: %d bytes", ErrNotMine, len(frame))
@@ -101,11 +115,28 @@ func (g *Guest) Send(frame []byte) error {
 }
 
 // Memory is the guest's memory.
-func (g *Guest) Memory() []byte { return g.Task.Memory().Bytes(0, g.Task.Memory().Size()) }
+func (g *Guest) Memory() []byte {
+	if g.port != nil {
+		return g.port.Memory()
+	}
+	return g.Task.Memory().Bytes(0, g.Task.Memory().Size())
+}
 
 // Work says that the program worked for the span d, on top of what beginning a
 // piece of work costs.
-func (g *Guest) Work(d Time) { g.Task.Compute(d) }
+func (g *Guest) Work(d Time) {
+	if g.port != nil {
+		g.port.Work(d)
+		return
+	}
+	g.Task.Compute(d)
+}
 
 // Sleep gives the CPU away for the span d.
-func (g *Guest) Sleep(d Time) { g.Task.Nanosleep(d) }
+func (g *Guest) Sleep(d Time) {
+	if g.port != nil {
+		g.port.Sleep(d)
+		return
+	}
+	g.Task.Nanosleep(d)
+}
