@@ -243,7 +243,9 @@ func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb, now sim.Time) {
 	if now < s.arrived {
 		k.eng.Fail(fmt.Errorf("frame %d is in %s at %v and came in at %v", s.id, t.name, now, s.arrived))
 	}
-	k.Latency.Record(now - s.arrived)
+	if !t.raw {
+		k.Latency.Record(now - s.arrived)
+	}
 	bytes := trace.Bytes(s.data)
 	if s.nfrags > 0 {
 		bytes = s.hashFrags(bytes)

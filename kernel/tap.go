@@ -30,6 +30,7 @@ type tap struct {
 	head int // the reader's: next slot to take
 	tail int // the writer's: next slot to fill
 
+	raw     bool // its guest says when it has a frame
 	opened  bool
 	waiting *task // sleeps until a frame comes
 	busy    *napi // that its reader polls before it sleeps: of its last frame

@@ -8,6 +8,7 @@ import (
 	"ringside/sim"
 	"ringside/syscall"
 	"ringside/trace"
+	"ringside/virtio"
 )
 
 // A Guest is what runs on a virtual CPU: a kernel of its own. Its methods are called
@@ -188,6 +189,10 @@ func (v *VCPU) ChargeFrame(id uint64, s cost.Step, n, bytes uint64) {
 		c.k.sink.Step(trace.Step{ID: id, At: c.clock.Now(), CPU: int32(c.id), Step: s, N: n, Bytes: bytes, Note: v.task.Name})
 	}
 }
+
+// Took says that the guest's program has the frame that the tag names: its latency ends
+// here, and not where the frame was put into the guest's memory.
+func (v *VCPU) Took(t virtio.Tag) { v.k.Latency.Record(v.cpu.clock.Now() - t.Arrived) }
 
 // Work does a program's own work, beside the price of GuestRun that was charged when
 // it began, for at most the span d, and returns how much of d is left: it stops where

@@ -22,8 +22,20 @@ type VirtioConfig struct {
 	Features virtio.Features // offered; 0 means OfferedFeatures
 	CPU      int             // of the worker of the first pair; the others have the following ones
 	Allowed  CPUSet          // that the workers may run on; see Process.Allowed
+	Backend  Backend         // who serves the rings
+	Raw      bool            // the guest's program says itself when it has a frame: see VCPU.Took
 	Vector   int             // first interrupt vector: pair p has Vector+2p for receiving and the next for sending
 }
+
+// A Backend is who serves the rings of a virtio device. The zero value is VhostNet.
+type Backend uint8
+
+// The backends.
+const (
+	VhostNet  Backend = iota // a worker thread of the kernel for each pair of queues
+	VMM                      // a process of the host, the VMM's own, by system calls
+	VhostUser                // a process of the host that got the rings by the vhost-user protocol: no tap
+)
 
 // MaxPairs bounds the pairs of queues of a device.
 const MaxPairs = 16
@@ -71,6 +83,9 @@ func (k *Kernel) AddVirtio(v *VCPU, cfg VirtioConfig) (*VirtioNet, error) {
 	case cfg.Features&^virtio.Known != 0:
 		return nil, fmt.Errorf("kernel: %s: cannot offer %v", name, cfg.Features&^virtio.Known)
 	}
+	if cfg.Backend != VhostNet {
+		return nil, fmt.Errorf("kernel: %s: its backend is not built yet", name)
+	}
 	if cfg.Queues == 1 {
 		cfg.Features &^= virtio.FMQ
 	}
@@ -80,7 +95,7 @@ func (k *Kernel) AddVirtio(v *VCPU, cfg VirtioConfig) (*VirtioNet, error) {
 		return nil, err
 	}
 	for range cfg.Queues {
-		t := &tap{k: k, name: d.net.name, net: d.net, vm: cfg.VM, size: k.tapQueue}
+		t := &tap{k: k, name: d.net.name, net: d.net, vm: cfg.VM, size: k.tapQueue, raw: cfg.Raw}
 		t.stat.Name = t.name
 		d.taps = append(d.taps, t)
 		k.tapList = append(k.tapList, t)
@@ -150,7 +165,7 @@ func (d *VirtioNet) Reset() {
 	for _, w := range d.pairs {
 		w.stop(d.vcpu.cpu, cost.RSClosed)
 	}
-	d.features, d.pairs, d.err = 0, nil, nil
+	d.features, d.pairs, d.err, d.probe = 0, nil, nil, nil
 	d.net.features = 0
 }
 

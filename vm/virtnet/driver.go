@@ -23,6 +23,8 @@ type Device interface {
 	ProbeLater(func() error)
 	// Activate chooses features and says where the rings are, up to DRIVER_OK.
 	Activate(*mem.Memory, virtio.Features, []virtio.Pair) error
+	// Reset stops the device.
+	Reset()
 	// Ring is a queue after that.
 	Ring(pair int, tx bool) *virtio.Ring
 	// Kick is the doorbell of a queue.

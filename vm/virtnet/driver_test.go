@@ -69,6 +69,7 @@ func (f *fake) Activate(m *mem.Memory, chosen virtio.Features, rings []virtio.Pa
 	}
 	return nil
 }
+func (f *fake) Reset()                                   { f.rx, f.tx = nil, nil }
 func (f *fake) Now() sim.Time                            { return f.now }
 func (f *fake) Charge(s cost.Step, n uint64)             { f.steps[s] += n }
 func (f *fake) ChargeBytes(s cost.Step, n, bytes uint64) { f.steps[s] += n }

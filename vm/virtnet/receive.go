@@ -35,11 +35,7 @@ func (d *Driver) Poll(budget int, deliver func(*netstack.Packet)) (n int, more b
 		todo &^= 1 << i
 		p := &d.pairs[i]
 		d.cpu.Charge(cost.VirtnetPoll, 1)
-		if p.stopped {
-			p.tx.Driver.DisableCalls()
-			p.freeOld()
-			p.stopped = false
-		}
+		p.unstop()
 		got := p.receive(budget-n, deliver)
 		n += got
 		if n < budget && p.complete() {
@@ -51,6 +47,16 @@ func (d *Driver) Poll(budget int, deliver func(*netstack.Packet)) (n int, more b
 		}
 	}
 	return n, d.scheduled != 0
+}
+
+// unstop takes back what was sent if sending had stopped, so that it is tried again.
+func (p *pair) unstop() {
+	if !p.stopped {
+		return
+	}
+	p.tx.Driver.DisableCalls()
+	p.freeOld()
+	p.stopped = false
 }
 
 // complete is virtqueue_napi_complete: it wants calls again, and says whether the poll
@@ -76,19 +82,28 @@ func (p *pair) receive(budget int, deliver func(*netstack.Packet)) (n int) {
 			break
 		}
 		n++
-		p.receiveBuf(head, length, deliver)
+		if p.receiveBuf(head, length) {
+			deliver(&p.packet)
+		}
 	}
 	if err := p.rx.Driver.Err(); err != nil {
 		p.d.fail(err)
 		return n
 	}
-	if p.refills(budget) {
-		p.d.cpu.Charge(cost.VirtnetRefill, p.fill(p.d.cpu.Now()))
-		if p.rx.Driver.KickNeeded() {
-			p.d.dev.Kick(p.n, false)
-		}
-	}
+	p.refill(budget)
 	return n
+}
+
+// refill is the end of a poll of so many packets at most: buffers that are missing are
+// put back, if there are enough of them.
+func (p *pair) refill(budget int) {
+	if !p.refills(budget) {
+		return
+	}
+	p.d.cpu.Charge(cost.VirtnetRefill, p.fill(p.d.cpu.Now()))
+	if p.rx.Driver.KickNeeded() {
+		p.d.dev.Kick(p.n, false)
+	}
 }
 
 // refills says whether so many buffers are missing that the ring is filled up. A small
@@ -99,31 +114,31 @@ func (p *pair) refills(budget int) bool {
 }
 
 // receiveBuf is receive_buf: the packet that begins in the chain head, and has so many
-// bytes there, is handed up.
-func (p *pair) receiveBuf(head uint16, length uint32, deliver func(*netstack.Packet)) {
+// bytes there, becomes p.packet. False says that it is none.
+func (p *pair) receiveBuf(head uint16, length uint32) bool {
 	d := p.d
 	tag := p.rx.Tag(head)
 	d.dev.ChargeFrame(tag, cost.VirtnetReceiveBuf, 1, 0)
 	first := p.buffer(head, length)
 	if length < virtio.HdrLen {
 		d.stat.RxErrors++
-		return
+		return false
 	}
 	pk := &p.packet
 	pk.Parts, pk.Len = append(pk.Parts[:0], first[virtio.HdrLen:]), int(length)-virtio.HdrLen
 	if d.features.Has(virtio.FMrgRxbuf) {
 		if further := int(binary.LittleEndian.Uint16(first[10:])) - 1; further != 0 && !p.merge(tag, further) {
 			d.stat.RxErrors++
-			return
+			return false
 		}
 	}
 	var err error
 	pk.Meta, _, err = virtio.ParseHdr(first, pk.Len)
 	if err != nil || !d.features.FromDevice(pk.Meta) {
 		d.stat.RxErrors++
-		return
+		return false
 	}
-	deliver(pk)
+	return true
 }
 
 // merge adds the further buffers of the packet that is being received, and says whether

@@ -12,22 +12,44 @@ import (
 // given to the device. False says that the ring is full; the device calls when most of
 // it is free again. It is guest.NIC.
 func (d *Driver) Transmit(pk *netstack.Packet) bool {
+	if !d.ready() {
+		return true
+	}
+	p := d.pairFor(pk.Parts[0])
+	if !p.post(pk) {
+		return false
+	}
+	p.kick()
+	return true
+}
+
+// ready sets the device up, if that was not done before, and says whether it works.
+func (d *Driver) ready() bool {
 	if !d.probed {
 		if err := d.probe(); err != nil {
 			d.cpu.Fail(err)
 		}
 	}
-	if len(d.pairs) == 0 {
-		return true
-	}
-	p := &d.pairs[0]
-	if len(d.pairs) > 1 {
-		p = &d.pairs[uint64(virtio.FlowHash(pk.Parts[0]))*uint64(len(d.pairs))>>32]
-	}
-	return p.transmit(pk)
+	return len(d.pairs) > 0
 }
 
-func (p *pair) transmit(pk *netstack.Packet) bool {
+// pairFor is the pair of queues that a frame is sent on.
+func (d *Driver) pairFor(head []byte) *pair {
+	if len(d.pairs) == 1 {
+		return &d.pairs[0]
+	}
+	return &d.pairs[uint64(virtio.FlowHash(head))*uint64(len(d.pairs))>>32]
+}
+
+// kick tells the device of what was posted, if it wants to know.
+func (p *pair) kick() {
+	if p.tx.Driver.KickNeeded() {
+		p.d.dev.Kick(p.n, true)
+	}
+}
+
+// post puts a packet on the ring. False says that there is no room.
+func (p *pair) post(pk *netstack.Packet) bool {
 	d := p.d
 	p.freeOld()
 	n := (pk.Len + virtio.HdrLen + mem.PageSize - 1) / mem.PageSize
@@ -40,9 +62,6 @@ func (p *pair) transmit(pk *netstack.Packet) bool {
 	}
 	d.cpu.Charge(cost.VirtnetXmit, 1)
 	p.tx.Driver.Add(d.cpu.Now(), p.copy(pk, n), nil)
-	if p.tx.Driver.KickNeeded() {
-		d.dev.Kick(p.n, true)
-	}
 	return true
 }
 
