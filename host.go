@@ -33,6 +33,7 @@ type Config struct {
 	// Machine, if not nil, is what the prices of Book are moved to. Its NIC's link and
 	// what its kernel cannot do fill in what this Config leaves out.
 	Machine *machine.Machine
+	Path    Path // that frames take between NICs and guests; the zero value is Native
 
 	Bridges []Bridge // nil means one; the first is where everything is plugged in that names none
 	NICs    []NIC    // nil means one
@@ -250,7 +251,7 @@ func (c *Config) defaults() error {
 			return fmt.Errorf("the vhost workers of %s are to run on CPU %d, and there are %d", v.Name, *cpu, c.CPUs)
 		}
 	}
-	return nil
+	return c.checkPath()
 }
 
 // prices chooses the book and moves it to the Machine.
@@ -285,7 +286,7 @@ func (h *Host) build() error {
 	}
 	cpu := 0
 	for i := range c.NICs {
-		if err := h.addNIC(&c.NICs[i], cpu); err != nil {
+		if err := c.wiring().addNIC(h, &c.NICs[i], cpu); err != nil {
 			return err
 		}
 		cpu += c.NICs[i].Queues
@@ -314,6 +315,11 @@ func (h *Host) build() error {
 	}
 	if err := h.backups(); err != nil {
 		return err
+	}
+	if finish := c.wiring().finish; finish != nil {
+		if err := finish(h); err != nil {
+			return err
+		}
 	}
 	if c.Forward || len(c.Routes) > 0 || len(c.NAT) > 0 {
 		if err := h.Kernel.StartHost(); err != nil { // routes may be wrong
@@ -422,10 +428,16 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 }
 
 func (h *Host) addVM(i int) error {
-	v := &h.cfg.VMs[i]
-	if v.stacked() {
-		return h.addStacked(i)
+	if w := h.cfg.wiring(); h.cfg.VMs[i].stacked() {
+		return w.stack(h, i)
+	} else {
+		return w.vm(h, i)
 	}
+}
+
+// addProcess makes VM i, which is a process of the host that reads its tap.
+func (h *Host) addProcess(i int) error {
+	v := &h.cfg.VMs[i]
 	tap := v.Port.Name
 	port, err := h.Kernel.AddTapAt(int32(i), h.at(tap, v.Bridge, v.Port, v.MTU))
 	if err != nil {

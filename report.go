@@ -196,7 +196,7 @@ func (h *Host) Bill() *cost.Bill {
 func (h *Host) Report() *Report {
 	bill := h.Bill()
 	r := &Report{
-		Schema: ReportSchema, Seed: h.cfg.Seed, Path: "native", Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
+		Schema: ReportSchema, Seed: h.cfg.Seed, Path: h.cfg.Path.String(), Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
 		Links: h.linkReports(), Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
 		Bridges: h.bridgeReports(), VTEPs: h.vtepReports(), Stack: h.hostStackReport(), Neighbours: h.neighbourReports(),
 		Storm: h.Kernel.Storm(), Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),

@@ -84,7 +84,7 @@ func (v *VM) checkStack() error {
 func (c *Config) guestCPUs() int {
 	threads, most := len(c.VMs), 4
 	for i := range c.VMs {
-		if v := &c.VMs[i]; v.stacked() {
+		if v := &c.VMs[i]; c.hasVCPU(v) {
 			threads += v.Virtio.Queues * (1 + len(v.Interfaces))
 			most = 8
 		}
@@ -126,23 +126,35 @@ func (h *Host) addStacked(i int) error {
 func (h *Host) addInterface(i, n int, vcpu *kernel.VCPU) (guest.Interface, error) {
 	v := &h.cfg.VMs[i]
 	in := v.port(n)
-	cpu := h.place(v.Virtio.CPU)
-	h.placed += v.Virtio.Queues - 1
-	dev, err := h.Kernel.AddVirtio(vcpu, kernel.VirtioConfig{
-		VM: int32(i), At: h.at(in.Port.Name, in.Bridge, in.Port, in.MTU), MAC: in.MAC, CPU: cpu, Queues: v.Virtio.Queues,
-		RingSize: uint16(v.Virtio.Size), Features: kernel.OfferedFeatures &^ v.Virtio.Off, Vector: n * guest.VectorsPerNIC,
-	})
+	dev, err := h.addDevice(i, n, vcpu, h.backend())
 	if err != nil {
 		return guest.Interface{}, err
-	}
-	if _, port, ok := h.Kernel.Port(in.Port.Name); ok && n == 0 {
-		if err := h.known(v, port); err != nil {
-			return guest.Interface{}, err
-		}
 	}
 	drv, err := virtnet.New(virtnet.Config{CPU: vcpu, Device: dev})
 	if err != nil {
 		return guest.Interface{}, fmt.Errorf("%s: %w", v.Name, err)
 	}
 	return guest.Interface{NIC: drv, MAC: in.MAC, MTU: in.MTU, Addresses: in.Addresses}, nil
+}
+
+// addDevice plugs in the virtio device of a VM's interface n.
+func (h *Host) addDevice(i, n int, vcpu *kernel.VCPU, by kernel.Backend) (*kernel.VirtioNet, error) {
+	v := &h.cfg.VMs[i]
+	in := v.port(n)
+	cpu := h.place(v.Virtio.CPU)
+	h.placed += v.Virtio.Queues - 1
+	dev, err := h.Kernel.AddVirtio(vcpu, kernel.VirtioConfig{
+		VM: int32(i), At: h.at(in.Port.Name, in.Bridge, in.Port, in.MTU), MAC: in.MAC, CPU: cpu, Queues: v.Virtio.Queues,
+		RingSize: uint16(v.Virtio.Size), Features: kernel.OfferedFeatures &^ v.Virtio.Off, Vector: n * guest.VectorsPerNIC,
+		Backend: by, Raw: !v.stacked(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, port, ok := h.Kernel.Port(in.Port.Name); ok && n == 0 {
+		if err := h.known(v, port); err != nil {
+			return nil, err
+		}
+	}
+	return dev, nil
 }

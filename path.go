@@ -1,0 +1,136 @@
+package ringside
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"ringside/kernel"
+)
+
+// A Path is the way that frames take between the NIC and the guests: a wiring of
+// the same parts. The zero value is Native.
+type Path uint8
+
+// The paths.
+const (
+	Native Path = iota // driver, bridge and tap of the kernel, and a guest that reads its tap
+	Virtio             // the VMM's thread reads the tap into the guest's virtio ring
+	Vhost              // a kernel thread copies between the tap and the guest's virtio ring
+	DPDK               // a poll-mode driver and a switch in user space, and vhost-user rings
+	SRIOV              // virtual functions of the NIC, whose rings are the guest's
+	AFXDP              // that switch behind AF_XDP sockets
+	XDP                // a program at the driver that redirects frames to the guests
+	numPaths
+)
+
+var pathNames = [numPaths]string{"native", "virtio", "vhost", "dpdk", "sriov", "afxdp", "xdp"}
+
+// String is the path's name, as ParsePath reads it.
+func (p Path) String() string {
+	if p < numPaths {
+		return pathNames[p]
+	}
+	return fmt.Sprintf("Path(%d)", uint8(p))
+}
+
+// ParsePath reads a path's name; "" is native.
+func ParsePath(name string) (Path, error) {
+	for p, s := range pathNames {
+		if s == name {
+			return Path(p), nil
+		}
+	}
+	if name == "" {
+		return Native, nil
+	}
+	return 0, fmt.Errorf("there is no path %q: the paths are %s", name, strings.Join(pathNames[:], ", "))
+}
+
+// Paths lists the paths in the order in which they are compared.
+func Paths() (list []Path) {
+	for p := range numPaths {
+		list = append(list, p)
+	}
+	return list
+}
+
+// GivesUp is what guests on the path must do without that those on Native have, in
+// a few words each.
+func (p Path) GivesUp() []string {
+	if p >= numPaths {
+		return nil
+	}
+	return wirings[p].givesUp
+}
+
+// Built says whether machines can be made on the path.
+func (p Path) Built() bool { return p < numPaths && wirings[p].vm != nil }
+
+// ErrNoPath says that a machine cannot be wired as its Config.Path says.
+var ErrNoPath = errors.New("the path cannot carry it")
+
+// A wiring is how a machine on a path is put together: what differs from the native
+// one. Functions that are nil are the native machine's.
+type wiring struct {
+	givesUp []string
+	check   func(*Config) error // finds what the path cannot do, when all defaults are filled in
+	nic     func(h *Host, n *NIC, cpu int) error
+	vm      func(h *Host, i int) error // makes VM i, which has a Program
+	stack   func(h *Host, i int) error // makes VM i, which has Processes
+	finish  func(*Host) error          // when NICs, VMs, patches and tunnels are there
+}
+
+// wirings has a row for each path, whose functions are in a file of its own.
+var wirings = [numPaths]wiring{
+	Native: {vm: (*Host).addProcess, stack: (*Host).addStacked},
+	Vhost:  vhostWiring,
+}
+
+// wiring is that of the machine.
+func (c *Config) wiring() *wiring { return &wirings[c.Path] }
+
+// addNIC makes a NIC as the path has it.
+func (w *wiring) addNIC(h *Host, n *NIC, cpu int) error {
+	if w.nic == nil {
+		return h.addNIC(n, cpu)
+	}
+	return w.nic(h, n, cpu)
+}
+
+// checkPath finds what the path cannot do.
+func (c *Config) checkPath() error {
+	switch {
+	case c.Path >= numPaths:
+		return fmt.Errorf("Config.Path is %v; the paths are %s", c.Path, strings.Join(pathNames[:], ", "))
+	case !c.Path.Built():
+		return fmt.Errorf("path %v is not built yet", c.Path)
+	}
+	w := c.wiring()
+	for i := range c.VMs {
+		if v := &c.VMs[i]; v.stacked() && w.stack == nil {
+			return c.cannot("%s: guests with Processes", v.Name)
+		}
+	}
+	if w.check == nil {
+		return nil
+	}
+	return w.check(c)
+}
+
+// hasVCPU says whether a VM runs on a virtual CPU, behind a device, and is no process
+// of the host.
+func (c *Config) hasVCPU(v *VM) bool { return v.stacked() || c.Path != Native }
+
+// backend is who serves the rings of guests with Processes.
+func (h *Host) backend() kernel.Backend {
+	if h.cfg.Path == Virtio {
+		return kernel.VMM
+	}
+	return kernel.VhostNet
+}
+
+// cannot is the error of a machine that asks for what its path has not got.
+func (c *Config) cannot(format string, args ...any) error {
+	return fmt.Errorf("path %v: %w: %s", c.Path, ErrNoPath, fmt.Sprintf(format, args...))
+}
