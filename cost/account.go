@@ -110,6 +110,9 @@ func (a *Account) Ticks() uint64 { return a.meter }
 // Line is what the step s has been charged.
 func (a *Account) Line(s Step) Line { return Line{a.counts[s], a.bytes[s], a.extra[s]} }
 
+// Bytes is how many the step s has moved.
+func (a *Account) Bytes(s Step) uint64 { return a.bytes[s] }
+
 // Count is how often the step s was done.
 func (a *Account) Count(s Step) uint64 { return a.counts[s] }
 

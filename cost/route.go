@@ -226,6 +226,7 @@ const (
 	NumaCopyUser
 	NumaVhostRing
 	NumaVhostCopy
+	NumaGuestCopy
 	SetRpsCpu
 
 	// Translation of addresses.
@@ -441,6 +442,7 @@ var steps = [NumSteps]stepInfo{
 	NumaCopyUser:   {"copy: other node", Syscall, []Use{{NUMACopy, 1}}, "bytes that are copied from or to another node"},
 	NumaVhostRing:  {"vhost_net_buf_consume: other node", Vhost, []Use{{NUMALine, 1}}, "the ring's line is dirty in a cache of another node"},
 	NumaVhostCopy:  {"copy: other node", Vhost, []Use{{NUMACopy, 1}}, "bytes that are copied from or to another node"},
+	NumaGuestCopy:  {"copy: other node", Guest, []Use{{NUMACopy, 1}}, "bytes that are copied in a guest whose memory is on another node"},
 	SetRpsCpu:      {"set_rps_cpu", Stack, []Use{{Call, 2}}, "a flow follows its reader to another CPU"},
 
 	StlbHit:      {"dTLB miss, STLB hit", TLB, []Use{{STLBHit, 1}}, "the page is known to the second level only"},

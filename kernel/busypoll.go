@@ -18,6 +18,8 @@ func (t *tap) busyPoll(w *task) bool {
 		return false
 	}
 	c, s := w.cpu, (*scheduler)(w)
+	w.fixed = true // as with softirqs off: it polls for its CPU
+	defer func() { w.fixed = false }()
 	owned := false
 	for until := c.clock.Now() + t.k.batching.BusyPoll; ; {
 		s.CatchUp(w.Task)

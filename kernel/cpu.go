@@ -40,13 +40,17 @@ type CPU struct {
 	ipi     *sim.Timer // an interrupt from another CPU; made when first needed
 	ipis    []*CPU     // that are to be interrupted at the end of net_rx_action
 
+	seat
+
 	runq      []runnable // tasks that want the CPU, by the time they may have it
 	current   *task      // has the CPU and wants to go on
 	last      *task      // had it last; nil after idling
 	sliceEnd  sim.Time
-	tick      bool // the slice of a task is over: back to the event loop
-	contended bool // a task must look up after every system call
-	irqHome   bool // interrupts come here, so tasks must look up anyway
+	floor     sim.Time // see least
+	tick      bool     // the slice of a task is over: back to the event loop
+	contended bool     // a task must look up after every system call
+	vectors   int      // that interrupt it
+	irqHome   bool     // interrupts come here, so tasks must look up anyway
 
 	list [groNormalBatch]*skb // the frames of one piece
 
@@ -99,6 +103,7 @@ func newCPU(k *Kernel, id int) *CPU {
 	c.clock = sim.NewClock(k.book.Hz, c.acct.Meter())
 	c.timer = k.eng.NewTimer(c.name, c)
 	c.backlog.cpu, c.backlog.weight = c, napiWeight
+	c.irqHome = k.sched.Preempt
 	return c
 }
 
@@ -130,16 +135,22 @@ func (c *CPU) kick(at sim.Time) {
 // CPU that keep each other busy need nobody else: they get no further ahead of the
 // engine than a slice, so that a run can end in the middle.
 func (c *CPU) Fire(now sim.Time) {
-	c.clock.Begin(now)
+	began := c.clock.Begin(now)
+	if c.sibling != nil {
+		c.busyFrom(began)
+	}
 	c.running = true
-	for c.piece() {
+	for c.piece() || c.k.sched.Balance && c.pull() {
+		if c.sibling != nil {
+			c.share()
+		}
 		if at := c.clock.Now(); c.tick || c.k.eng.Next() <= at || at-now >= slice || c.k.eng.Err() != nil {
 			c.running, c.tick = false, false
 			c.k.eng.Arm(c.timer, at)
 			return
 		}
 	}
-	c.running = false
+	c.running, c.busy = false, false
 	c.last = nil // idle
 	if len(c.runq) > 0 {
 		c.k.eng.Arm(c.timer, c.runq[0].at)
@@ -162,11 +173,11 @@ func (c *CPU) piece() bool {
 	case c.softirq.inline:
 		c.softirqPiece()
 	case c.current != nil:
-		c.runTask()
+		c.run()
 	case !c.pick():
 		return false
 	case c.current != nil && !c.irqHome:
-		c.runTask() // nothing can come between here: one event less
+		c.run() // nothing can come between here: one event less
 	}
 	return true
 }
@@ -190,8 +201,7 @@ func (c *CPU) pick() bool {
 	if len(c.runq) == 0 || c.runq[0].at > c.clock.Now() {
 		return false
 	}
-	r := c.runq[0]
-	c.runq = c.runq[:copy(c.runq, c.runq[1:])]
+	r := c.dequeue(c.fairest())
 	if r.task == nil {
 		c.shared(cost.Schedule, 1, "ksoftirqd")
 		c.last = nil
@@ -200,18 +210,31 @@ func (c *CPU) pick() bool {
 		c.sliceEnd = c.clock.Now() + slice
 		return true
 	}
-	c.current = r.task
+	c.current, r.task.dozing = r.task, false
 	c.setContended()
 	if c.last != r.task {
 		c.shared(cost.Schedule, 1, r.task.Name)
 		c.last = r.task
 	}
+	if c.k.sched.Balance {
+		c.arrived(r.task)
+	}
 	c.sliceEnd = c.clock.Now() + slice
 	return true
 }
 
+// dequeue takes the runnable at index i off the run queue.
+func (c *CPU) dequeue(i int) runnable {
+	r := c.runq[i]
+	c.runq = c.runq[:i+copy(c.runq[i:], c.runq[i+1:])]
+	return r
+}
+
 // enqueue puts t on the run queue for the time at, behind those of the same time.
 func (c *CPU) enqueue(t *task, at sim.Time) {
+	if t != nil {
+		t.new = false
+	}
 	i := len(c.runq)
 	for i > 0 && c.runq[i-1].at > at {
 		i--
@@ -221,6 +244,9 @@ func (c *CPU) enqueue(t *task, at sim.Time) {
 	c.runq[i] = runnable{t, at}
 	c.setContended()
 	c.kick(at)
+	if c.k.sched.Balance {
+		c.k.sched.watch(c)
+	}
 }
 
 func (c *CPU) setContended() { c.contended = c.irqHome || c.softirq.inline || len(c.runq) > 0 }

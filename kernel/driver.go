@@ -26,6 +26,7 @@ type driver struct {
 	rx   []*rxQueue
 	tx   []*txQueue
 	napi []*napi
+	node int // that its slot is on
 
 	offloads Offloads
 	rxFields bool // descriptors say more of a received frame than its length
@@ -174,6 +175,9 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 // harvested charges what cleanRx did.
 func (d *driver) harvested(c *CPU, done []*skb, frags, recycled uint64) {
 	c.all(done, cost.IgbCleanRxIrq, cost.IgbGetRxBuffer, cost.IgbBuildSkb)
+	if c.k.sched.far {
+		c.farTouch(d, done)
+	}
 	if frags > 0 {
 		c.some(done, cost.IgbCleanRxIrq, frags, (*skb).further, "further descriptors")
 		c.some(done, cost.IgbAddRxFrag, frags, (*skb).further, "")

@@ -132,6 +132,7 @@ func Boot(cfg Config) (*Kernel, error) {
 	for i := range max(cfg.CPUs, 1) {
 		k.cpus = append(k.cpus, newCPU(k, i))
 	}
+	k.seatCPUs()
 	k.rps = k.rpsCPUs(k.batching.RPS)
 	return k, k.AddBridge(cfg.Bridge, cfg.Host)
 }
@@ -297,6 +298,9 @@ func (k *Kernel) Check() error {
 		if err := t.v.Check(); err != nil {
 			return err
 		}
+	}
+	if err := k.checkTasks(); err != nil {
+		return err
 	}
 	held := map[*skb]bool{} // one of a flooded frame may be in several places
 	note := func(s *skb) {

@@ -123,6 +123,9 @@ func (n *napi) processBacklog(c *CPU, want int) bool {
 	if far := c.backlog.far; far > 0 {
 		c.shared(cost.FarSkb, far, "")
 	}
+	if far := c.backlog.farther; far > 0 { // the same two lines
+		c.shared(cost.NumaBacklog, 2*far, "")
+	}
 	c.k.receive(c, dev, c.list[:got])
 	return n.work < n.weight
 }

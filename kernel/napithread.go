@@ -18,14 +18,15 @@ type napiThread struct {
 
 func newNAPIThread(n *napi) *napiThread {
 	t := &napiThread{n: n}
-	t.task = task{cpu: n.cpu, body: t, asleep: true, Task: &syscall.Task{Name: fmt.Sprintf("napi/%s-%d", n.drv.name, n.index), ID: -1}}
+	t.task = task{body: t, asleep: true, Task: &syscall.Task{Name: fmt.Sprintf("napi/%s-%d", n.drv.name, n.index), ID: -1}}
+	n.drv.k.home(&t.task, n.cpu, 0, nil)
 	return t
 }
 
 // wake is what napi_schedule does in place of raising the softirq.
 func (t *napiThread) wake(c *CPU) {
 	c.shared(cost.WakeNAPIThread, 1, t.task.Name)
-	t.task.wakeThread(c.clock.Now())
+	t.task.wakeThread(c, c.clock.Now())
 }
 
 // piece is a piece of napi_threaded_poll.

@@ -31,8 +31,9 @@ func (k *Kernel) AddPatch(a, b Interface) (pa, pb bridge.Port, err error) {
 // the NAPI instance that polls it (softnet_data).
 type backlog struct {
 	napi
-	queue []queued
-	far   uint64 // of those last taken, from other CPUs
+	queue   []queued
+	far     uint64 // of those last taken, from other CPUs
+	farther uint64 // of them, on other nodes
 }
 
 type queued struct {
@@ -91,12 +92,15 @@ func (c *CPU) queue(dev *netdev, s *skb) {
 
 // take moves frames of one interface from the head of the queue into list.
 func (q *backlog) take(list []*skb) (n int, dev *netdev) {
-	q.far = 0
+	q.far, q.farther = 0, 0
 	now := q.cpu.clock.Now()
 	for n < len(list) && n < len(q.queue) && (n == 0 || q.queue[n].dev == dev) && q.queue[n].at <= now {
 		list[n], dev = q.queue[n].s, q.queue[n].dev
-		if q.queue[n].by != q.cpu {
+		if by := q.queue[n].by; by != q.cpu {
 			q.far++
+			if by.node != q.cpu.node {
+				q.farther++
+			}
 		}
 		n++
 	}

@@ -61,10 +61,16 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 	if cfg.ITR < 0 || cfg.ITR > 8191*sim.Microsecond || cfg.ITR%sim.Microsecond != 0 {
 		return 0, fmt.Errorf("kernel: %s: an interrupt gap of %v; EITR takes 0 to 8191 whole microseconds", cfg.Name, cfg.ITR)
 	}
+	if cfg.Node < 0 || cfg.Node >= k.topology.nodes() {
+		return 0, fmt.Errorf("kernel: %s: on node %d, and there are %d", cfg.Name, cfg.Node, k.topology.nodes())
+	}
+	if err := cfg.checkAffinity(len(k.cpus)); err != nil {
+		return 0, fmt.Errorf("kernel: %s: %w", cfg.Name, err)
+	}
 	if err := cfg.Offloads.check(); err != nil {
 		return 0, fmt.Errorf("kernel: %s: %w", cfg.Name, err)
 	}
-	d := &driver{k: k, name: cfg.Name, net: &netdev{}, offloads: cfg.Offloads}
+	d := &driver{k: k, name: cfg.Name, net: &netdev{}, offloads: cfg.Offloads, node: cfg.Node}
 	d.net.features, d.net.gsoMax = cfg.Offloads.features(), gsoMaxSize
 	dev, err := attach(d)
 	if err != nil {
@@ -108,8 +114,9 @@ func (d *driver) probe(cfg NICConfig) error {
 		if err := d.setUpTx(i); err != nil {
 			return err
 		}
-		c := d.k.cpus[(cfg.FirstCPU+i)%len(d.k.cpus)]
+		c := d.k.vectorCPU(cfg, i)
 		c.irqHome = true
+		c.vectors++
 		c.setContended()
 		d.napi = append(d.napi, d.newNAPI(i, c, cfg))
 	}

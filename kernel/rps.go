@@ -38,6 +38,9 @@ func (c *CPU) steer(dev *netdev, list []*skb) {
 // enqueueTo is enqueue_to_backlog of another CPU, or of this one.
 func (c *CPU) enqueueTo(to *CPU, dev *netdev, s *skb) {
 	c.one(cost.EnqueueToBacklog, s)
+	if to.node != c.node {
+		c.one(cost.NumaBacklog, s)
+	}
 	q := &to.backlog
 	if len(q.queue) >= c.k.batching.Backlog {
 		c.drop(s, cost.Stack, cost.CPUBacklog)

@@ -29,6 +29,7 @@ type softirq struct {
 	thread    bool // as ksoftirqd, which has the CPU for a slice
 	ksoftirqd bool // handed to the thread: interrupts only add to the poll list
 	began     sim.Time
+	had       sim.Time // of the CPU, as ksoftirqd; see mobility
 	rounds    int
 
 	action   bool // in net_rx_action
@@ -111,6 +112,8 @@ func (s *softirq) endAction(c *CPU) {
 	now := c.clock.Now()
 	taskWaits := len(c.runq) > 0 && c.runq[0].at <= now
 	if s.thread {
+		s.had += now - s.began
+		s.began = now
 		if !taskWaits || now < c.sliceEnd {
 			return
 		}

@@ -139,6 +139,9 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	if c.watched {
 		c.note(cost.TunPutUser, s, uint64(1+s.nfrags), uint64(n), "into "+st.Name)
 	}
+	if c.k.sched.far {
+		c.farRead(s, n, taskOf(st).node, cost.NumaRing, cost.NumaCopyUser)
+	}
 	c.acct.Once(cost.ConsumeSkb)
 	now := c.clock.Now()
 	*sl = slot{nil, now}
@@ -207,6 +210,9 @@ func (t *tap) Write(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errn
 		c.k.show(c, s, sight{point: trace.VM, tx: true, port: t.net.index, vm: t.vm})
 		c.note(cost.CopyIn, s, uint64(1+s.nfrags), uint64(n), "")
 		c.k.show(c, s, sight{point: trace.Tap, tx: true, port: t.net.index, vm: t.vm})
+	}
+	if c.k.sched.far {
+		c.farMemory(s, n, taskOf(st).node, cost.NumaCopyUser)
 	}
 	c.list[0] = s
 	t.k.receive(c, t.net, c.list[:1])

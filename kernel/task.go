@@ -29,6 +29,8 @@ type task struct {
 	ready   bool       // what it would sleep for has come meanwhile
 	alarm   *sim.Timer // for timeouts; made when first needed
 	body    thread     // of a thread of the kernel's own, which has no program
+
+	mobility
 }
 
 // killed is what unwinds a program whose machine is switched off.
@@ -57,8 +59,11 @@ func (k *Kernel) Spawn(p Process) error {
 	case p.Memory == nil:
 		return fmt.Errorf("kernel: %s has no memory", name)
 	}
-	c := k.cpus[p.CPU]
-	t := &task{cpu: c}
+	t := &task{}
+	if err := k.admit(t, p.CPU, p.Allowed, p.Node); err != nil {
+		return fmt.Errorf("kernel: %s: %w", name, err)
+	}
+	c := t.cpu
 	t.Task = syscall.NewTask(name, p.ID, p.Memory, syscall.Host{
 		Devices: k, Scheduler: (*scheduler)(t), Account: c.acct, Clock: &c.clock, Contended: &c.contended,
 	})
@@ -67,6 +72,7 @@ func (k *Kernel) Spawn(p Process) error {
 			for _, dev := range p.Inherit[:i] {
 				k.tapOf(dev).opened = false
 			}
+			t.gone = true
 			return fmt.Errorf("kernel: %s: open %s: %w", name, dev, errno)
 		}
 	}
@@ -102,7 +108,7 @@ func (c *CPU) runTask() {
 		c.showBorder(t, c.clock.Now())
 	}
 	if !ok {
-		t.done = true
+		t.done, t.gone = true, true
 		c.current = nil
 		return
 	}
@@ -115,10 +121,11 @@ func (c *CPU) runTask() {
 	}
 }
 
-// wake makes a sleeping task runnable at the time at.
-func (t *task) wake(at sim.Time) {
+// wake makes a sleeping task runnable at the time at. By is the CPU that does so, nil
+// for a timer.
+func (t *task) wake(by *CPU, at sim.Time) {
 	if t.body != nil {
-		t.wakeThread(at)
+		t.wakeThread(by, at)
 		return
 	}
 	if !t.asleep || t.alarm != nil && t.alarm.At() < at { // its alarm comes first
@@ -128,11 +135,11 @@ func (t *task) wake(at sim.Time) {
 	if t.alarm != nil {
 		t.cpu.k.eng.Disarm(t.alarm)
 	}
-	t.cpu.enqueue(t, at)
+	t.runnable(by, at)
 }
 
 // Fire is the task's alarm.
-func (t *task) Fire(now sim.Time) { t.wake(now) }
+func (t *task) Fire(now sim.Time) { t.wake(nil, now) }
 
 // scheduler is a task as its system calls see it.
 type scheduler task
@@ -167,15 +174,17 @@ func (s *scheduler) Block(*syscall.Task) {
 		}
 		return
 	}
-	t.asleep = true
+	c := t.cpu
+	t.asleep, t.ran = true, c.clock.Now()
 	if at := t.wakeAt; at != 0 {
 		t.wakeAt = 0
 		if t.alarm == nil || at <= t.alarm.At() {
 			t.waker.shared(cost.SockDefReadable, 1, t.Name)
-			t.wake(at)
+			c.current = nil
+			t.wake(t.waker, at)
 		}
 	}
-	t.cpu.current = nil
+	c.current = nil
 	for t.cpu.current != t {
 		t.pause()
 	}
@@ -198,11 +207,11 @@ const grain = sim.Microsecond
 // event can take the CPU away from it.
 func (s *scheduler) Turn(st *syscall.Task) sim.Time {
 	t := (*task)(s)
-	c := t.cpu
-	if c.contended {
+	if t.cpu.contended {
 		s.CatchUp(st)
 	}
 	s.Tick(st)
+	c := t.cpu
 	now, atLeast := c.clock.Now(), slice
 	if c.irqHome {
 		atLeast = grain
@@ -224,6 +233,7 @@ func (s *scheduler) Tick(*syscall.Task) {
 	}
 	c.tick = true
 	t.pause()
+	c = t.cpu                                    // it may have moved
 	if now := c.clock.Now(); now >= c.sliceEnd { // nobody wanted it
 		c.sliceEnd = now + slice
 	}
@@ -279,5 +289,5 @@ func (c *CPU) wakeReader(t *task) {
 		return
 	}
 	c.shared(cost.SockDefReadable, 1, t.Name)
-	t.wake(c.clock.Now())
+	t.wake(c, c.clock.Now())
 }

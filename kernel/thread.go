@@ -29,8 +29,10 @@ func (c *CPU) runThread(t *task) {
 	}
 	t.asleep = true
 	c.current = nil
-	if at := t.body.rest(c); at != sim.Never {
-		t.wakeThread(at)
+	at := t.body.rest(c)
+	t.ran = c.clock.Now()
+	if at != sim.Never {
+		t.wakeThread(nil, at)
 	}
 }
 
@@ -51,18 +53,18 @@ func (c *CPU) endSlice(t *task) {
 }
 
 // wakeThread makes a thread runnable at the time at, or as soon as that if it was to
-// be later.
-func (t *task) wakeThread(at sim.Time) {
+// be later. By is the CPU that does so, nil for a timer.
+func (t *task) wakeThread(by *CPU, at sim.Time) {
 	c := t.cpu
 	if t.asleep {
 		t.asleep = false
-		c.enqueue(t, at)
+		t.runnable(by, at)
 		return
 	}
 	for i, r := range c.runq {
 		if r.task == t && r.at > at {
-			c.runq = append(c.runq[:i], c.runq[i+1:]...)
-			c.enqueue(t, at)
+			c.dequeue(i)
+			t.runnable(by, at)
 			return
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+
+	"ringside/sim"
 )
 
 // A Topology is how the CPUs of a machine sit together. The zero value is one node of
@@ -65,6 +67,38 @@ func (t Topology) Sibling(cpu, cpus int) (int, bool) {
 		return 0, false
 	}
 	return (cpu + cpus/2) % cpus, true
+}
+
+// A seat is where a CPU sits: what of the topology it asks for while it works.
+type seat struct {
+	node    int
+	llc     []*CPU // that share its last-level cache, itself first, in the order of their numbers round
+	sibling *CPU   // nil if its core has one thread
+
+	// Of a core with two threads; see share.
+	busy    bool     // it goes on as soon as it may
+	stretch sim.Time // when the present or last stretch of work began
+	reached sim.Time // up to which it was looked at
+
+	passed int // times that the balancer found only hot tasks to move here
+}
+
+// seatCPUs has the CPUs find each other.
+func (k *Kernel) seatCPUs() {
+	n := len(k.cpus)
+	for _, c := range k.cpus {
+		c.node = k.topology.Node(c.id, n)
+		if i, ok := k.topology.Sibling(c.id, n); ok {
+			c.sibling = k.cpus[i]
+		}
+	}
+	for _, c := range k.cpus {
+		for i := range n {
+			if o := k.cpus[(c.id+i)%n]; o.node == c.node {
+				c.llc = append(c.llc, o)
+			}
+		}
+	}
 }
 
 // A CPUSet is some of the first 64 CPUs, a bit for each. The zero value is none.

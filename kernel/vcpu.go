@@ -40,7 +40,6 @@ type VCPUConfig struct {
 // methods are for the guest's kernel and its drivers, and only while they run.
 type VCPU struct {
 	k     *Kernel
-	cpu   *CPU
 	task  task
 	guest Guest
 
@@ -64,8 +63,11 @@ func (k *Kernel) AddVCPU(c VCPUConfig) (*VCPU, error) {
 	if c.CPU < 0 || c.CPU >= len(k.cpus) {
 		return nil, fmt.Errorf("kernel: %s wants CPU %d, and there are %d", c.Name, c.CPU, len(k.cpus))
 	}
-	v := &VCPU{k: k, cpu: k.cpus[c.CPU]}
-	v.task = task{cpu: v.cpu, body: v, Task: &syscall.Task{Name: c.Name, ID: c.ID}}
+	v := &VCPU{k: k}
+	v.task = task{body: v, Task: &syscall.Task{Name: c.Name, ID: c.ID}}
+	if err := k.admit(&v.task, c.CPU, c.Allowed, c.Node); err != nil {
+		return nil, fmt.Errorf("kernel: %s: %w", c.Name, err)
+	}
 	k.vcpus = append(k.vcpus, v)
 	return v, nil
 }
@@ -76,7 +78,7 @@ func (v *VCPU) Start(g Guest) error {
 		return errors.New("kernel: " + v.task.Name + " has a guest already")
 	}
 	v.guest = g
-	v.cpu.enqueue(&v.task, v.k.eng.Now())
+	v.task.cpu.enqueue(&v.task, v.k.eng.Now())
 	return nil
 }
 
@@ -151,11 +153,11 @@ func (v *VCPU) inject(c *CPU, vector int) {
 	if v.task.asleep {
 		c.shared(cost.KvmWakeUp, 1, v.task.Name)
 	}
-	v.injectAt(c.clock.Now(), vector)
+	v.injectAt(c, c.clock.Now(), vector)
 }
 
-func (v *VCPU) injectAt(at sim.Time, vector int) {
-	v.task.wakeThread(at)
+func (v *VCPU) injectAt(by *CPU, at sim.Time, vector int) {
+	v.task.wakeThread(by, at)
 	for i := range v.irqs {
 		if q := &v.irqs[i]; q.vector == vector {
 			q.at = min(q.at, at)
@@ -166,10 +168,10 @@ func (v *VCPU) injectAt(at sim.Time, vector int) {
 }
 
 // Now is the time of the CPU: the end of everything charged to it so far.
-func (v *VCPU) Now() sim.Time { return v.cpu.clock.Now() }
+func (v *VCPU) Now() sim.Time { return v.task.cpu.clock.Now() }
 
 // Charge does the step s n times.
-func (v *VCPU) Charge(s cost.Step, n uint64) { v.cpu.shared(s, n, v.task.Name) }
+func (v *VCPU) Charge(s cost.Step, n uint64) { v.task.cpu.shared(s, n, v.task.Name) }
 
 // ChargeBytes does the step s n times, over so many bytes in all.
 func (v *VCPU) ChargeBytes(s cost.Step, n, bytes uint64) {
@@ -179,8 +181,11 @@ func (v *VCPU) ChargeBytes(s cost.Step, n, bytes uint64) {
 // ChargeFrame is ChargeBytes for the frame with that ID, if it is one, so that its
 // journey shows the step.
 func (v *VCPU) ChargeFrame(id uint64, s cost.Step, n, bytes uint64) {
-	c := v.cpu
+	c := v.task.cpu
 	c.acct.ChargeBytes(s, n, bytes)
+	if c.k.sched.far && bytes > 0 && v.task.node != c.node {
+		c.acct.ChargeBytes(cost.NumaGuestCopy, 1, bytes)
+	}
 	if !c.watched {
 		return
 	}
@@ -198,7 +203,7 @@ func (v *VCPU) Took(t virtio.Tag) { v.k.Latency.Record(v.cpu.clock.Now() - t.Arr
 // it began, for at most the span d, and returns how much of d is left: it stops where
 // something may come that is to be looked at first. It makes some progress.
 func (v *VCPU) Work(d sim.Time) sim.Time {
-	c := v.cpu
+	c := v.task.cpu
 	now := c.clock.Now()
 	if now > syscall.EndOfTime {
 		v.Fail(fmt.Errorf("works beyond the end of virtual time, %v", syscall.EndOfTime))
@@ -234,7 +239,7 @@ type guestTimer VCPU
 // Fire is the end of the time that the guest has set.
 func (t *guestTimer) Fire(now sim.Time) {
 	t.fired = true
-	t.task.wakeThread(now)
+	t.task.wakeThread(nil, now)
 }
 
 // Fail ends the run with an error of the guest.

@@ -101,9 +101,8 @@ func (d *VirtioNet) newVhost(pair int, m *mem.Memory, f virtio.Features, p virti
 	if pair > 0 {
 		name = fmt.Sprintf("%s.%d", name, pair)
 	}
-	cpu := d.k.cpus[(d.cfg.CPU+pair)%len(d.k.cpus)]
-	w.task = task{cpu: cpu, body: w, Task: &syscall.Task{Name: name, ID: d.cfg.VM}}
-	return w, nil
+	w.task = task{body: w, Task: &syscall.Task{Name: name, ID: d.cfg.VM}}
+	return w, d.k.admit(&w.task, (d.cfg.CPU+pair)%len(d.k.cpus), d.cfg.Allowed, nil)
 }
 
 func (w *vhost) side(tx bool) *side {
@@ -114,12 +113,12 @@ func (w *vhost) side(tx bool) *side {
 }
 
 // wake queues the work of a side for the time at, which may be after the worker's.
-func (w *vhost) wake(s *side, at sim.Time) {
+func (w *vhost) wake(by *CPU, s *side, at sim.Time) {
 	if w.stopped {
 		return
 	}
 	s.at = min(s.at, at)
-	w.task.wakeThread(at)
+	w.task.wakeThread(by, at)
 }
 
 // piece takes up the work that is due, or goes on with it.
@@ -314,6 +313,9 @@ func (w *vhost) copyOut(c *CPU, s *skb) int {
 	}
 	need := int(s.length) + virtio.HdrLen
 	c.many(cost.VhostCopyOut, s, 1, uint64(need))
+	if c.k.sched.far {
+		c.farRead(s, need, w.d.vcpu.task.node, cost.NumaVhostRing, cost.NumaVhostCopy)
+	}
 	w.rx.ring.SetTag(w.heads[0].head, virtio.Tag{ID: s.id, Arrived: s.arrived})
 	left := need
 	for _, h := range w.heads {
@@ -378,7 +380,7 @@ func (w *vhost) kicked(c *CPU, s *side, known int) bool {
 	if more {
 		s.ring.Device.DisableKicks()
 	} else if at != sim.Never {
-		w.d.vcpu.cpu.shared(cost.KvmNotify, 1, w.d.vcpu.task.Name)
+		w.d.vcpu.task.cpu.shared(cost.KvmNotify, 1, w.d.vcpu.task.Name)
 		s.at = min(s.at, at)
 	}
 	return more
@@ -455,6 +457,9 @@ func (w *vhost) copyIn(c *CPU) *skb {
 		from.read(s.frags.buf[i].data)
 	}
 	c.many(cost.VhostCopyIn, s, 1, uint64(n+virtio.HdrLen))
+	if c.k.sched.far {
+		c.farMemory(s, n+virtio.HdrLen, w.d.vcpu.task.node, cost.NumaVhostCopy)
+	}
 	c.acct.Frames(cost.Tap, 1)
 	w.tap.stat.TxFrames++
 	w.tap.stat.TxBytes += uint64(n)
@@ -485,7 +490,7 @@ func (w *vhost) lost(c *CPU, n int, reason cost.DropReason) *skb {
 // stop ends the worker for good; what waits on its tap dies for that reason. What was
 // copied has come through, though nobody calls for it any more.
 func (w *vhost) stop(c *CPU, reason cost.DropReason) {
-	w.stopped = true
+	w.stopped, w.task.gone = true, true
 	w.told()
 	w.tap.opened, w.tap.waiting = false, nil
 	for s, _ := w.tap.next(); s != nil; s, _ = w.tap.next() {

@@ -163,7 +163,7 @@ func (d *VirtioNet) Activate(m *mem.Memory, f virtio.Features, rings []virtio.Pa
 // on its tap dies.
 func (d *VirtioNet) Reset() {
 	for _, w := range d.pairs {
-		w.stop(d.vcpu.cpu, cost.RSClosed)
+		w.stop(d.vcpu.task.cpu, cost.RSClosed)
 	}
 	d.features, d.pairs, d.err, d.probe = 0, nil, nil, nil
 	d.net.features = 0
@@ -219,7 +219,7 @@ func (d *VirtioNet) Kick(pair int, tx bool) {
 	}
 	d.vcpu.Charge(cost.KvmNotify, 1)
 	w := d.pairs[pair]
-	w.wake(w.side(tx), d.vcpu.Now())
+	w.wake(d.vcpu.task.cpu, w.side(tx), d.vcpu.Now())
 }
 
 // CallAt is for a driver that has enabled calls and was told by its ring that there is
@@ -232,7 +232,7 @@ func (d *VirtioNet) CallAt(pair int, tx bool, at sim.Time) {
 	w := d.pairs[pair]
 	w.task.cpu.shared(cost.VhostSignal, 1, w.task.Name)
 	w.task.cpu.shared(cost.IrqfdInject, 1, d.vcpu.task.Name)
-	d.vcpu.injectAt(at, d.vector(pair, tx))
+	d.vcpu.injectAt(w.task.cpu, at, d.vector(pair, tx))
 }
 
 // ChargeFrame charges the guest a step for the frame that the tag names; see

@@ -79,6 +79,11 @@ func (t *Task) Inherit(name string, flags Flags) (int, Errno) {
 	return fd, errno
 }
 
+// Move has the task's work charged to another CPU from now on: it has been moved there.
+func (t *Task) Move(a *cost.Account, c *sim.Clock, contended *bool) {
+	t.host.Account, t.host.Clock, t.host.Contended = a, c, contended
+}
+
 // Disconnect takes the task off its machine: its descriptors are gone, its calls
 // charge nobody, find nothing, and end in the scheduler's Preempt. It is for a
 // program that is unwound after its machine was switched off.
