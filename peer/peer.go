@@ -78,7 +78,7 @@ func New(c Config) (*Peer, error) {
 		Name: c.Name, CPU: &p.cpu, Chance: func(what string) netstack.Source { return c.Engine.Source(what) },
 		Interfaces: []guest.Interface{{Name: "eth0", NIC: &p.port, MAC: c.MAC, MTU: c.MTU, Addresses: c.Addresses}},
 		Routes:     c.Routes, Gateway: c.Gateway, Resolver: c.Resolver, Forward: c.Forward, TCP: c.TCP,
-		Processes: c.Processes, Log: c.Log,
+		Processes: c.Processes, Unbilled: true, Log: c.Log,
 	})
 	if err != nil {
 		return nil, err

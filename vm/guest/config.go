@@ -22,6 +22,10 @@ type Config struct {
 	Resolver   netip.Addr // DNS server that LookupHost asks; the zero Addr: only literals are known
 	Processes  []Process  // in the order in which they begin, of those that begin at one time
 
+	// Unbilled says that nobody pays for what the CPU does: the headers of packets are
+	// not looked at for what the transport takes, and its steps are not charged.
+	Unbilled bool
+
 	// Log takes what processes say by Proc.Logf; nil drops it.
 	Log func(at sim.Time, process, line string)
 }

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 
@@ -53,7 +54,7 @@ func (in *iface) addAddress(p netip.Prefix) error {
 	if err := in.link.AddAddress(p); err != nil {
 		return err
 	}
-	in.k.addrs = append(in.k.addrs, p.Addr())
+	in.k.setAddrs(append(in.k.addrs, p.Addr()))
 	return nil
 }
 
@@ -63,7 +64,7 @@ func (in *iface) removeAddress(a netip.Addr) error {
 		return err
 	}
 	i := slices.Index(in.k.addrs, a)
-	in.k.addrs = slices.Delete(in.k.addrs, i, i+1)
+	in.k.setAddrs(slices.Delete(in.k.addrs, i, i+1))
 	return nil
 }
 
@@ -112,31 +113,64 @@ func (in *iface) receive(p *netstack.Packet) {
 	if in.raw != nil && in.tap(p) {
 		return
 	}
-	k := in.k
-	k.cpu.Charge(cost.GuestIPRcv, 1)
-	if h := k.look(p); h.transport > 0 && (!h.dst.IsValid() || h.dst.IsMulticast() || k.own(h.dst)) {
-		if !p.Meta.Valid && !p.Meta.NeedsCsum {
-			k.cpu.ChargeBytes(cost.GuestChecksum, 1, uint64(p.Len-h.transport))
-		}
-		k.cpu.Charge(cost.GuestTransportRcv, 1)
+	in.k.cpu.Charge(cost.GuestIPRcv, 1)
+	if !in.k.cfg.Unbilled {
+		in.k.chargeRcv(p)
 	}
 	in.link.Deliver(p)
 }
 
-// own says whether a is an address of the guest.
-func (k *Kernel) own(a netip.Addr) bool { return slices.Contains(k.addrs, a) }
+// chargeRcv charges what the transport does with a packet that came in, if it is for
+// the guest.
+func (k *Kernel) chargeRcv(p *netstack.Packet) {
+	h := k.look(p)
+	if h.transport == 0 || !multicast(h.dst) && !k.own(h.dst) {
+		return
+	}
+	if !p.Meta.Valid && !p.Meta.NeedsCsum {
+		k.cpu.ChargeBytes(cost.GuestChecksum, 1, uint64(p.Len-h.transport))
+	}
+	k.cpu.Charge(cost.GuestTransportRcv, 1)
+}
+
+// setAddrs sets the addresses of the guest, and keeps them as packets have them.
+func (k *Kernel) setAddrs(list []netip.Addr) {
+	k.addrs, k.raw = list, k.raw[:0]
+	for _, a := range list {
+		k.raw = append(k.raw, a.AsSlice())
+	}
+}
+
+// own says whether a is an address of the guest, as a packet has it.
+func (k *Kernel) own(a []byte) bool {
+	for _, b := range k.raw {
+		if bytes.Equal(a, b) {
+			return true
+		}
+	}
+	return false
+}
 
 // Send takes what the stack sends. It is netstack.Link.
 func (in *iface) Send(p *netstack.Packet) bool {
-	k := in.k
-	if h := k.look(p); h.transport > 0 && k.own(h.src) {
-		k.cpu.Charge(cost.GuestTransportXmit, 1)
-		if !p.Meta.NeedsCsum {
-			k.cpu.ChargeBytes(cost.GuestChecksum, 1, uint64(p.Len-h.transport))
-		}
+	if !in.k.cfg.Unbilled {
+		in.k.chargeXmit(p)
 	}
-	k.cpu.Charge(cost.GuestIPOutput, 1)
+	in.k.cpu.Charge(cost.GuestIPOutput, 1)
 	return in.transmit(p)
+}
+
+// chargeXmit charges what the transport has done for a packet that goes out, if it
+// began here.
+func (k *Kernel) chargeXmit(p *netstack.Packet) {
+	h := k.look(p)
+	if h.transport == 0 || !k.own(h.src) {
+		return
+	}
+	k.cpu.Charge(cost.GuestTransportXmit, 1)
+	if !p.Meta.NeedsCsum {
+		k.cpu.ChargeBytes(cost.GuestChecksum, 1, uint64(p.Len-h.transport))
+	}
 }
 
 // xmit sends a frame of a program's own: what the device cannot do for it is done

@@ -18,6 +18,7 @@ type Kernel struct {
 	stack  *netstack.Stack
 	ifaces []iface
 	addrs  []netip.Addr // its own, of all interfaces
+	raw    [][]byte     // likewise, as packets have them
 
 	timers     timers
 	programmed sim.Time // what the CPU's timer is set for
