@@ -13,7 +13,9 @@ import (
 type Source uint16
 
 // String is bus, device and function, as lspci writes them.
-func (s Source) String() string { return fmt.Sprintf("%02x:%02x.%d", s>>8, s>>3&31, s&7) }
+func (s Source) String() string {
+	return fmt.Sprintf("%02x:%02x.%d", uint16(s)>>8, uint16(s)>>3&31, uint16(s)&7)
+}
 
 // An Invalidation is when an IOTLB forgets what was unmapped.
 type Invalidation uint8
