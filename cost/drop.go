@@ -32,6 +32,19 @@ const (
 	// NICTxDisabled: the frame waited on a ring that was switched off or reset.
 	NICTxDisabled
 
+	// With virtual functions.
+
+	// NICRxVLAN: RCTL.VFE is set and VFTA does not have the VLAN.
+	NICRxVLAN
+	// NICIOMMUFault: the IOMMU has refused the function's access to memory.
+	NICIOMMUFault
+	// NICTxSpoofMAC: a pool sent with an address that is not its own (DTXSWC.MACAS).
+	NICTxSpoofMAC
+	// NICTxSpoofVLAN: likewise in a VLAN (DTXSWC.VLANAS).
+	NICTxSpoofVLAN
+	// NICVFReset: in a VF's memory when that was reset, and not taken yet.
+	NICVFReset
+
 	// Linux's own.
 
 	NotSpecified
@@ -121,6 +134,12 @@ var reasons = [NumReasons]reasonInfo{
 	NICTxDMA:      {"NIC_TX_DMA", false, "descriptor or buffer outside host memory while sending"},
 	NICTxBad:      {"NIC_TX_BAD", false, "malformed transmit descriptor"},
 	NICTxDisabled: {"NIC_TX_DISABLED", false, "transmit ring switched off with frames on it"},
+
+	NICRxVLAN:      {"NIC_RX_VLAN", false, "VLAN that no VLAN filter passes"},
+	NICIOMMUFault:  {"NIC_IOMMU_FAULT", false, "access to memory that the IOMMU refused"},
+	NICTxSpoofMAC:  {"NIC_TX_SPOOF_MAC", false, "source address that is not the virtual function's"},
+	NICTxSpoofVLAN: {"NIC_TX_SPOOF_VLAN", false, "VLAN that is not the virtual function's"},
+	NICVFReset:     {"NIC_VF_RESET", false, "in the memory of a virtual function that was reset"},
 
 	NotSpecified:          {"NOT_SPECIFIED", true, "no reason given"},
 	PktTooSmall:           {"PKT_TOO_SMALL", true, "shorter than its headers"},

@@ -80,6 +80,9 @@ func (n *NIC) read(reg uint32, now sim.Time) (uint32, error) {
 	case MRQC:
 		return uint32(n.mrqc), nil
 	case VT_CTL:
+		if n.vt != nil {
+			return uint32(n.vt.vtCtl), nil
+		}
 		return 0, nil
 	case ICR, ICR2:
 		v := i.icr
@@ -107,6 +110,11 @@ func (n *NIC) read(reg uint32, now sim.Time) (uint32, error) {
 	}
 	if v, ok := n.stats.read(reg); ok {
 		return v, nil
+	}
+	if n.vt != nil {
+		if v, ok := n.vt.read(reg); ok {
+			return v, nil
+		}
 	}
 	if p := n.word(reg); p != nil {
 		return *p, nil
@@ -147,6 +155,12 @@ func (n *NIC) write(reg, v uint32, now sim.Time) error {
 	}
 	if q, off, ok := queueOf(reg, 0x3800, 0xE000); ok && q < n.queues && txNames[off] != "" {
 		return n.writeTx(reg, q, off, v, now)
+	}
+	if n.vt != nil {
+		if n.writeVT(reg, v, now) {
+			return nil
+		}
+		defer n.vt.changed()
 	}
 	i := &n.irq
 	switch reg {
@@ -223,7 +237,11 @@ func (n *NIC) write(reg, v uint32, now sim.Time) error {
 		if n.mrqc&MrqcModeMask == MrqcRSS {
 			n.rssFields = n.mrqc &^ 0xFFFF
 		}
-		if m := n.mrqc & MrqcModeMask; m != 0 && m != MrqcRSS {
+		m := n.mrqc & MrqcModeMask
+		if n.vt != nil {
+			n.vt.on = m == MrqcVMDq
+		}
+		if m != 0 && m != MrqcRSS && !(n.vt != nil && n.vt.on) {
 			n.wrong(now, reg, -1, -1, v, "virtualization modes are not modelled; one queue is used")
 		}
 	case VT_CTL:
@@ -288,7 +306,7 @@ func (n *NIC) wroteRow(reg, v uint32, now sim.Time) {
 func (n *NIC) checkIvar(reg, v uint32, fields int, now sim.Time) {
 	for i := range fields {
 		f := v >> (8 * i) & 0xFF
-		if f&IvarValid != 0 && f&0x7F >= Vectors {
+		if f&IvarValid != 0 && f&0x7F >= uint32(n.pfVectors()) {
 			n.wrong(now, reg, -1, i, v, "cause mapped to a vector that does not exist")
 		}
 	}
@@ -309,8 +327,11 @@ func (n *NIC) reset() {
 	n.irq = interrupts{next: sim.Never, sent: sim.Never, held: sim.Never, soon: sim.Never}
 	n.stats = counters{}
 	for q := range n.queues {
-		n.rx[q] = rxQueue{srrctl: srrctlReset, ring: ring{tags: n.rx[q].tags}}
-		n.tx[q] = txQueue{ring: ring{tags: n.tx[q].tags}, epoch: n.tx[q].epoch}
+		n.rx[q] = rxQueue{srrctl: srrctlReset, ring: ring{tags: n.rx[q].tags, vf: n.function(q)}}
+		n.tx[q] = txQueue{ring: ring{tags: n.tx[q].tags, vf: n.function(q)}, epoch: n.tx[q].epoch}
+	}
+	if n.vt != nil {
+		n.vt.reset()
 	}
 	m := n.mac
 	n.ral[0] = uint32(m[0]) | uint32(m[1])<<8 | uint32(m[2])<<16 | uint32(m[3])<<24

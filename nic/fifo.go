@@ -15,7 +15,9 @@ type packet struct {
 	size    int
 	written int // bytes that are in host memory already
 	v       verdict
+	room    int    // bytes of the packet buffer that are free when it is out
 	waited  bool   // RNBC has counted it
+	local   bool   // from another pool
 	tag     uint16 // that was taken off, with RxVP
 }
 
@@ -47,15 +49,23 @@ func (f *fifo) put(id uint64, at sim.Time, v verdict, tag uint16, data []byte, p
 		f.end = 0
 	}
 	copy(f.ram[f.end:], data)
-	*f.add() = packet{id: id, arrived: at, pos: f.end, size: len(data), v: v, tag: tag}
+	*f.add() = packet{id: id, arrived: at, pos: f.end, size: len(data), room: len(data), v: v, tag: tag}
 	f.end += len(data)
 	f.used += len(data)
 	return true
 }
 
+// share adds one more packet with the bytes of the last, for another queue.
+func (f *fifo) share(queue uint32) {
+	p := *f.at(f.count - 1)
+	f.at(f.count - 1).room = 0
+	p.v.queue = queue
+	*f.add() = p
+}
+
 // remove takes the head out.
 func (f *fifo) remove() {
-	f.used -= f.head().size
+	f.used -= f.head().room
 	f.pop()
 }
 
@@ -148,7 +158,7 @@ func (n *NIC) start(at sim.Time) {
 	rest, room := p.size-p.written, int(q.size)
 	need := uint32((rest + room - 1) / room)
 	descs := min(need, q.given())
-	if descs < need && q.srrctl&SrrctlDropEN != 0 && p.written == 0 {
+	if descs < need && (q.srrctl&SrrctlDropEN != 0 || n.vt != nil && n.vt.qde>>p.v.queue&1 != 0) && p.written == 0 {
 		n.stats.rqdpc[p.v.queue]++
 		n.dropHead(cost.NICRxNoDesc, at)
 		return
@@ -162,6 +172,10 @@ func (n *NIC) start(at sim.Time) {
 		return
 	}
 	d := dma{busy: true, descs: descs, bytes: min(rest, int(descs)*room)}
+	if q.vf != nil {
+		n.startVF(q, d, at)
+		return
+	}
 	for i, left := q.head, d.bytes; left > 0; i = q.next(i) {
 		if n.buffer(q.desc(i), q) == nil {
 			n.badBuffer(int(p.v.queue), i, q.desc(i), at)
@@ -185,6 +199,10 @@ func (n *NIC) finish() {
 	n.did.descs += uint64(d.descs)
 	n.did.bytes += uint64(d.bytes)
 	n.did.tlps += d.tlps
+	if q.vf != nil {
+		n.finishVF(q, p, data)
+		return
+	}
 	if q.lro != nil && n.coalesce(q, p, &d) {
 		return
 	}
@@ -244,6 +262,9 @@ func (n *NIC) resume(q int, now sim.Time) {
 // of the quiet vectors at the CPU: not before the next frame under way is in
 // memory, and never if no queue of theirs has a descriptor for it.
 func (n *NIC) rxCould(quiet uint32) sim.Time {
+	if n.vt != nil {
+		return n.rxCouldVT(quiet)
+	}
 	var vecs uint32
 	for q := range n.queues {
 		if r := &n.rx[q]; r.on() && r.head != r.tail {
@@ -267,7 +288,7 @@ func (n *NIC) nextDone() sim.Time {
 		return sim.Never
 	case n.fifo.count != 0:
 		return n.dmaNext()
-	case n.rctl&RctlEN != 0 && (n.have || n.pull()):
+	case n.vt == nil && n.rctl&RctlEN != 0 && (n.have || n.pull()):
 		size := len(n.held.Data)
 		return max(n.arrives, n.dmaFree) + n.rxTicks(1, size, tlps(size))
 	}

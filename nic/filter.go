@@ -32,6 +32,9 @@ func (n *NIC) readdress() {
 	for i, hi := range n.rah {
 		if hi&RahAV != 0 {
 			n.exact[n.nExact] = uint64(n.ral[i]) | uint64(hi&0xFFFF)<<32
+			if n.vt != nil {
+				n.vt.owners[n.nExact] = uint8(hi >> RahPoolShift)
+			}
 			n.nExact++
 		}
 	}

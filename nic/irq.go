@@ -192,9 +192,21 @@ func (n *NIC) Fire(now sim.Time) {
 		if n.sink != nil {
 			n.sink.Step(trace.Step{At: now, CPU: -1, Step: cost.DevMSIX, N: 1, Note: vectorNotes[vec]})
 		}
-		n.sendTo.Interrupt(vec, now)
+		n.deliver(vec, now)
 	}
 	n.rearm()
+}
+
+// deliver hands a message over: to the PF's CPU, or to whom the VF was given.
+func (n *NIC) deliver(vec int, now sim.Time) {
+	if vec >= n.pfVectors() {
+		v := n.vt.vfs[(Vectors-1-vec)/VFVectors]
+		if v.to.IRQ != nil {
+			v.to.IRQ.Interrupt(vec-v.irqShift(), now)
+		}
+		return
+	}
+	n.sendTo.Interrupt(vec, now)
 }
 
 // rearm sets the timer to the earliest moment at which a message can reach the
@@ -241,6 +253,10 @@ func (n *NIC) throttled(t sim.Time, vecs uint32) sim.Time {
 // receive queue i+8 and transmit queue i+8 in its four bytes.
 func (n *NIC) route() {
 	for q := range n.queues {
+		if v := n.function(q); v != nil {
+			v.route()
+			continue
+		}
 		field := n.irq.ivar[q&7] >> (q & 8 << 1)
 		n.rx[q].bit = ivarBit(field)
 		n.tx[q].bit = ivarBit(field >> 8)

@@ -44,6 +44,10 @@ const maxMisuses = 100
 func (n *NIC) Misuses() (list []Misuse, total uint64) { return n.misuses, n.misused }
 
 func (n *NIC) misuse(at sim.Time, reg string, queue, index int, v uint64, what string) {
+	if f := n.function(queue); f != nil {
+		f.misuse(Misuse{at, reg, queue / Pools, index, v, what})
+		return
+	}
 	n.misused++
 	if len(n.misuses) < maxMisuses {
 		n.misuses = append(n.misuses, Misuse{at, reg, queue, index, v, what})
@@ -52,6 +56,10 @@ func (n *NIC) misuse(at sim.Time, reg string, queue, index int, v uint64, what s
 
 // wrong notes a misuse of the register reg, which names its queue itself.
 func (n *NIC) wrong(at sim.Time, reg uint32, queue, index int, v uint32, what string) {
+	if f := n.function(queue); f != nil && f.stat.Misuses >= maxMisuses {
+		f.stat.Misuses++
+		return
+	}
 	if n.misused >= maxMisuses {
 		n.misused++ // no name is made for what is only counted
 		return

@@ -25,6 +25,7 @@ type Config struct {
 	LinkBPS uint64        // bits a second; 0 means 10e9
 	Queues  int           // receive queues, and as many for transmit: 1 to 16; 0 means 1
 	FIFO    int           // receive packet buffer in bytes; 0 means 64 KiB
+	VFs     int           // virtual functions, up to MaxVFs. With one or more all 16 queues are there, two in a pool; 0 means none
 }
 
 // A NIC is the device. It is called by one event loop; see the package comment.
@@ -42,6 +43,7 @@ type NIC struct {
 	timer   *sim.Timer
 	ram     []byte // all of memory
 	queues  int
+	vt      *sriov // nil without virtual functions
 	armed   sim.Time
 	price   prices
 	busy    bool // inside catchUp: calls from outside only leave a note
@@ -93,6 +95,7 @@ type prices struct {
 	txByte  uint64
 	txDone  sim.Time // a descriptor written back
 	msix    sim.Time
+	walk    uint64 // an entry of a table that the IOMMU reads
 }
 
 // New checks the configuration and returns a NIC just out of reset.
@@ -107,6 +110,7 @@ func New(c Config) (*NIC, error) {
 		queues: c.Queues, ram: c.Memory.Bytes(0, c.Memory.Size()),
 		fifo: fifo{room: c.FIFO},
 	}
+	n.vt = newSRIOV(n, c.VFs)
 	n.price = priceList(c.Account)
 	if n.price.rxDesc == 0 || n.price.txFetch == 0 || n.price.msix == 0 {
 		return nil, errors.New("nic: Config.Account: its book gives the device's work no time")
@@ -126,6 +130,9 @@ func (c *Config) check() error {
 	}
 	if c.Queues == 0 {
 		c.Queues = 1
+	}
+	if c.VFs > 0 {
+		c.Queues = MaxQueues
 	}
 	if c.FIFO == 0 {
 		c.FIFO = 64 << 10
@@ -153,6 +160,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("nic: Config.LinkBPS is %d, not from 1e6 to 1e12", c.LinkBPS)
 	case c.Queues < 1 || c.Queues > MaxQueues:
 		return fmt.Errorf("nic: Config.Queues is %d, not from 1 to %d", c.Queues, MaxQueues)
+	case c.VFs < 0 || c.VFs > MaxVFs:
+		return fmt.Errorf("nic: Config.VFs is %d, not from 0 to %d", c.VFs, MaxVFs)
 	case c.FIFO < 1<<10 || c.FIFO > 16<<20:
 		return fmt.Errorf("nic: Config.FIFO is %d, not from 1 KiB to 16 MiB", c.FIFO)
 	}
@@ -170,6 +179,7 @@ func priceList(a *cost.Account) prices {
 		txByte:  a.Price(cost.DevTxDMA, 0, 1),
 		txDone:  sim.Time(a.Price(cost.DevTxWriteback, 1, DescSize)),
 		msix:    sim.Time(a.Price(cost.DevMSIX, 1, 0)),
+		walk:    a.Price(cost.DevIotlbWalk, 1, 0),
 	}
 	return p
 }
@@ -199,6 +209,9 @@ func (n *NIC) catchUp(now sim.Time) {
 
 // abort ends what is under way in the device, before a reset.
 func (n *NIC) abort(now sim.Time) {
+	if n.vt != nil {
+		n.abortVT(now)
+	}
 	for n.fifo.count != 0 {
 		n.dropHead(cost.NICRxDisabled, now)
 	}
@@ -225,14 +238,25 @@ func (n *NIC) SetTxTag(queue int, index uint32, t Tag) { n.tx[queue].tags[index]
 // has neither dropped nor written to host memory: in the packet buffer, or on the
 // wire with the last bit still to come, or merged and not written back. Of frames that go out there is none,
 // because the device takes whole frames from a ring and gives them to the wire at
-// once, with the time at which they leave.
-func (n *NIC) InFlight() uint64 { return uint64(n.fifo.count) + n.holding() + n.UnderWay() }
+// once, with the time at which they leave. Frames between pools count, and those in the
+// memory of a VF whose driver has not taken them.
+func (n *NIC) InFlight() uint64 {
+	held := uint64(n.fifo.count) + n.holding() + n.UnderWay()
+	if n.vt != nil {
+		held += n.vt.held()
+	}
+	return held
+}
 
 // UnderWay is the number of frames on the wire whose last bit is still to come:
-// at most one, since the wire is asked for one at a time.
-func (n *NIC) UnderWay() uint64 {
+// at most one, since the wire is asked for one at a time, but with virtual functions a
+// few more are looked at ahead.
+func (n *NIC) UnderWay() (frames uint64) {
 	if n.have {
-		return 1
+		frames = 1
 	}
-	return 0
+	if n.vt != nil {
+		frames += uint64(n.vt.ahead.count)
+	}
+	return frames
 }

@@ -43,7 +43,7 @@ const (
 	RLPML  = 0x5004 // longest packet with RCTL.LPE
 	RFCTL  = 0x5008 // receive filter control
 	MRQC   = 0x5818 // multiple receive queues command
-	VT_CTL = 0x581C // virtualization control; must stay 0 here
+	VT_CTL = 0x581C // virtualization control; must stay 0 without virtual functions
 )
 
 // Sizes of the device.
@@ -163,7 +163,7 @@ const (
 	RctlMPE   Rctl = 1 << 4  // multicast promiscuous
 	RctlLPE   Rctl = 1 << 5  // packets longer than 1522 bytes, up to RLPML
 	RctlBAM   Rctl = 1 << 15 // broadcast accepted
-	RctlVFE   Rctl = 1 << 18 // VLAN filter; not modelled
+	RctlVFE   Rctl = 1 << 18 // VLAN filter; only with virtual functions
 	RctlSECRC Rctl = 1 << 26 // FCS stripped; must be set here
 
 	rctlMOShift = 12 // which 12 bits of an address index the MTA
@@ -275,6 +275,13 @@ var (
 		offDH: "TDH", offDCA: "TXCTL", offDT: "TDT", offDCTL: "TXDCTL", offTDWBL: "TDWBAL", offTDWBH: "TDWBAH"}
 )
 
+// A registerRow is a row of registers with one name.
+type registerRow struct {
+	name string
+	base uint32
+	n    int
+}
+
 // queueOf takes a register of a queue's block apart: its queue, and its offset
 // within the block.
 func queueOf(reg, base, alias uint32) (q int, off uint32, ok bool) {
@@ -314,6 +321,9 @@ func RegisterName(reg uint32) string {
 	if s, ok := statNames[reg]; ok {
 		return s
 	}
+	if s, ok := vtNames[reg]; ok {
+		return s
+	}
 	if q, off, ok := queueOf(reg, 0x2800, 0xC000); ok && rxNames[off] != "" {
 		return fmt.Sprintf("%s[%d]", rxNames[off], q)
 	}
@@ -323,14 +333,10 @@ func RegisterName(reg uint32) string {
 	if i, high, ok := addrOf(reg); ok {
 		return fmt.Sprintf("%s[%d]", map[bool]string{false: "RAL", true: "RAH"}[high], i)
 	}
-	for _, row := range [...]struct {
-		name string
-		base uint32
-		n    int
-	}{
+	for _, row := range append(vtRows[:], []registerRow{
 		{"EITR", EITR(0), 32}, {"IVAR", IVAR(0), 8}, {"MTA", MTA(0), MTAWords},
 		{"RETA", RETA(0), RETAWords}, {"RSSRK", RSSRK(0), RSSRKWords},
-	} {
+	}...) {
 		if i, ok := rowOf(reg, row.base, row.n); ok {
 			return fmt.Sprintf("%s[%d]", row.name, i)
 		}

@@ -22,10 +22,11 @@ type Tag struct {
 //	            v                               v
 //	| done | done | given | given | given | ... | done | done |
 type ring struct {
-	mem   []byte // the descriptors; nil while the queue is off
+	mem   []byte // the descriptors, of the PF; nil while the queue is off
+	vf    *VF    // whose ring it is; nil for the PF
 	head  uint32 // next descriptor that the device uses
 	tail  uint32 // one past the last that the driver gave
-	n     uint32 // descriptors in mem
+	n     uint32 // descriptors, 0 while the queue is off
 	base  uint64 // RDBAL and RDBAH
 	bytes uint32 // RDLEN
 	dctl  Dctl
@@ -66,9 +67,11 @@ func (r *ring) enable(m *mem.Memory) string {
 	if r.bytes == 0 {
 		return "queue enabled with ring length 0"
 	}
-	b := m.Bytes(mem.Addr(r.base), int(r.bytes))
-	if b == nil {
-		return "queue enabled with its ring outside memory"
+	var b []byte
+	if r.vf == nil { // of a VF each access shows that
+		if b = m.Bytes(mem.Addr(r.base), int(r.bytes)); b == nil {
+			return "queue enabled with its ring outside memory"
+		}
 	}
 	n := r.bytes / DescSize
 	if r.head >= n || r.tail >= n {
@@ -90,7 +93,7 @@ func (r *ring) disable() {
 }
 
 // on says that the queue is enabled.
-func (r *ring) on() bool { return r.mem != nil }
+func (r *ring) on() bool { return r.n != 0 }
 
 // read answers for the registers that both directions have.
 func (r *ring) read(off uint32) (uint32, bool) {

@@ -51,6 +51,12 @@ type burst struct {
 // busy or lacks descriptors, and are done when they are written back.
 func (n *NIC) receive(now sim.Time) {
 	for {
+		if n.vt != nil {
+			if !n.stepVT(now) {
+				break
+			}
+			continue
+		}
 		if n.fifo.count == 0 {
 			if !n.straight(now) {
 				break
@@ -293,6 +299,10 @@ func (n *NIC) writeRx(reg uint32, queue int, off, v uint32, now sim.Time) error 
 	case offDCTL:
 		n.writeRxdctl(reg, queue, Dctl(v), now)
 	case offRSC:
+		if q.vf != nil {
+			n.wrong(now, reg, queue, -1, v, "coalescing of a virtual function's queue; ignored")
+			break
+		}
 		n.writeRscctl(queue, Rscctl(v), now)
 	case offDCA:
 		q.dca = v

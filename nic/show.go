@@ -42,19 +42,24 @@ func (n *NIC) showSteps(id uint64, at sim.Time, size int, descs uint64) {
 func (n *NIC) showSent(queue int, id uint64, fetched, out sim.Time, data []byte, c *chain, first bool) {
 	n.show(trace.Frame{ID: id, At: fetched, Point: trace.NIC, Tx: true, Queue: int32(queue), Data: data})
 	if first && n.sink.Watching(id) {
-		for _, s := range [...]trace.Step{
-			{Step: cost.DevDescFetch, N: uint64(c.descs), Bytes: uint64(c.descs) * DescSize},
-			{Step: cost.DevTxDMA, N: uint64(c.descs), Bytes: uint64(c.size)},
-			{Step: cost.DevTLP, N: c.tlps},
-		} {
-			s.ID, s.At, s.CPU = id, fetched, -1
-			n.sink.Step(s)
-		}
-		if c.report >= 0 {
-			n.sink.Step(trace.Step{ID: id, At: fetched + n.price.txDone, CPU: -1, Step: cost.DevTxWriteback, N: 1, Bytes: DescSize})
-		}
+		n.showFetch(id, fetched, c)
 	}
 	n.show(trace.Frame{ID: id, At: out, Point: trace.Wire, Tx: true, Verdict: trace.Deliver, Queue: int32(queue), Data: data})
+}
+
+// showFetch lets the sink see the steps that it took to fetch a frame.
+func (n *NIC) showFetch(id uint64, fetched sim.Time, c *chain) {
+	for _, s := range [...]trace.Step{
+		{Step: cost.DevDescFetch, N: uint64(c.descs), Bytes: uint64(c.descs) * DescSize},
+		{Step: cost.DevTxDMA, N: uint64(c.descs), Bytes: uint64(c.size)},
+		{Step: cost.DevTLP, N: c.tlps},
+	} {
+		s.ID, s.At, s.CPU = id, fetched, -1
+		n.sink.Step(s)
+	}
+	if c.report >= 0 {
+		n.sink.Step(trace.Step{ID: id, At: fetched + n.price.txDone, CPU: -1, Step: cost.DevTxWriteback, N: 1, Bytes: DescSize})
+	}
 }
 
 // vectorNotes name the vectors in shared steps.

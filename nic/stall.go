@@ -29,6 +29,9 @@ func (n *NIC) Stalls() (list []Stall) {
 	}
 	for q := range n.queues {
 		rx, tx := &n.rx[q], &n.tx[q]
+		if rx.vf != nil {
+			continue // its driver's own affair
+		}
 		if rx.written != rx.noticed {
 			if what := n.unheard(rx.bit); what != "" {
 				list = append(list, Stall{q, false, fmt.Sprintf("%d frames written back since the last message: %s", rx.written-rx.noticed, what)})
@@ -63,13 +66,17 @@ func (n *NIC) unheard(bit uint32) string {
 // written, merged, dropped, held or in the packet buffer; heads and tails lie in their rings; a
 // message that is owed has the timer armed. It is cheap enough for every run.
 func (n *NIC) Check() error {
-	if n.in != n.written+n.merged+n.dropped+uint64(n.fifo.count)+n.holding() {
+	came, waiting := n.in, uint64(n.fifo.count)
+	if n.vt != nil {
+		came, waiting = came+n.vt.copies, waiting+n.vt.looping()
+	}
+	if came != n.written+n.merged+n.dropped+waiting+n.holding() {
 		return fmt.Errorf("nic: %s: %d frames in, %d written, %d merged, %d dropped, %d in the packet buffer, %d held",
-			n.name, n.in, n.written, n.merged, n.dropped, n.fifo.count, n.holding())
+			n.name, came, n.written, n.merged, n.dropped, waiting, n.holding())
 	}
 	used := 0
 	for i := range n.fifo.count {
-		used += n.fifo.at(i).size
+		used += n.fifo.at(i).room
 	}
 	if used != n.fifo.used || used > n.fifo.room {
 		return fmt.Errorf("nic: %s: packet buffer of %d bytes counts %d, holds %d", n.name, n.fifo.room, n.fifo.used, used)
@@ -107,10 +114,21 @@ type Counts struct {
 	Messages  uint64 // MSI-X messages that reached a CPU
 	Merged    uint64 // of In, joined another frame in the device (LRO)
 	Segmented uint64 // of Sent, made by cutting frames (TSO), beyond the first of each
+
+	// With virtual functions. Written and Dropped count copies and frames between pools, too.
+	Cloned  uint64 // copies of frames, beyond the first of each
+	FromVFs uint64 // taken from the rings of VFs
 }
 
 // Counts says how many frames the device has dealt with. In is Written, Merged and
 // Dropped and what InFlight says of reception.
 func (n *NIC) Counts() Counts {
-	return Counts{n.in, n.written, n.dropped, n.sentFrames, n.droppedTx, n.interrupts, n.merged, n.segmented}
+	c := Counts{
+		In: n.in, Written: n.written, Dropped: n.dropped, Sent: n.sentFrames, DroppedTx: n.droppedTx,
+		Messages: n.interrupts, Merged: n.merged, Segmented: n.segmented,
+	}
+	if n.vt != nil {
+		c.Cloned, c.FromVFs = n.vt.cloned, n.vt.fromVF
+	}
+	return c
 }

@@ -70,6 +70,7 @@ type txBurst struct {
 	descs              uint64 // fetched
 	parts, bytes, tlps uint64 // descriptors whose data was read
 	done               uint64 // descriptors written back
+	local              uint64 // frames for other pools alone
 }
 
 // transmit sends what the driver has put on a ring, whole frames at a time. It
@@ -77,7 +78,7 @@ type txBurst struct {
 // would have done it, and the driver sees nothing of it before.
 func (n *NIC) transmit(queue int, now sim.Time) {
 	q := &n.tx[queue]
-	if n.tctl&TctlEN == 0 || !q.on() || n.busy {
+	if n.tctl&TctlEN == 0 || !q.on() || n.busy || q.vf != nil && n.vt.vfte&q.vf.mask() == 0 {
 		return
 	}
 	n.busy = true
@@ -93,6 +94,9 @@ func (n *NIC) transmit(queue int, now sim.Time) {
 		tag := q.tags[last]
 		q.tags[last] = Tag{}
 		n.txFree = max(now, n.txFree)
+		if q.vf != nil {
+			n.fetchedVF(&c)
+		}
 		b.descs += uint64(c.descs)
 		switch {
 		case c.isContext:
@@ -120,7 +124,7 @@ func (n *NIC) chargeTx(b *txBurst) {
 	n.acct.ChargeBytes(cost.DevTxDMA, b.parts, b.bytes)
 	n.acct.Charge(cost.DevTLP, b.tlps)
 	n.acct.ChargeBytes(cost.DevTxWriteback, b.done, b.done*DescSize)
-	n.acct.Frames(cost.NIC, b.frames)
+	n.acct.Frames(cost.NIC, b.frames+b.local)
 	octets := b.frameBytes + b.frames*fcs
 	n.stats.gptc += b.frames
 	n.stats.tpt += b.frames
@@ -137,8 +141,10 @@ type chain struct {
 	end    uint32 // index behind the last
 	size   int
 	tlps   uint64
-	report int32 // last descriptor with RS, -1 if none has it
-	open   bool  // the end has not been given yet
+	report int32  // last descriptor with RS, -1 if none has it
+	last   uint32 // command of the last descriptor
+	refs   int    // entries of tables that the IOMMU has read for it
+	open   bool   // the end has not been given yet
 	wrong  cost.DropReason
 
 	isContext bool      // no frame: one context descriptor
@@ -149,6 +155,9 @@ type chain struct {
 // single takes the commonest chain, one good data descriptor, and says whether
 // it is one.
 func (n *NIC) single(q *txQueue, c *chain) bool {
+	if q.vf != nil {
+		return false
+	}
 	d := q.desc(q.fetch)
 	word2, word3 := binary.LittleEndian.Uint32(d[8:]), binary.LittleEndian.Uint32(d[12:])
 	size := word2 & 0xFFFF
@@ -172,16 +181,28 @@ func (n *NIC) single(q *txQueue, c *chain) bool {
 // them.
 func (n *NIC) chain(queue int, c *chain, now sim.Time) {
 	q := &n.tx[queue]
-	*c = chain{first: q.desc(q.fetch), report: -1}
+	*c = chain{report: -1}
+	n.parts = n.parts[:0]
+	if c.first = n.fetchDesc(q, q.fetch, c, now); c.first == nil {
+		n.lostDesc(q, c)
+		return
+	}
 	if cmd := binary.LittleEndian.Uint32(c.first[8:]); cmd&TxDEXT != 0 && cmd&TxTypeMask == TxTypeContext {
 		c.isContext, c.descs, c.end = true, 1, q.next(q.fetch)
 		return
 	}
 	for i := q.fetch; ; {
-		d := q.desc(i)
+		d := c.first
+		if i != q.fetch {
+			if d = n.fetchDesc(q, i, c, now); d == nil {
+				n.lostDesc(q, c)
+				return
+			}
+		}
 		cmd, opts := binary.LittleEndian.Uint32(d[8:]), binary.LittleEndian.Uint32(d[12:])
 		size := int(cmd & 0xFFFF)
-		if wrong, what := n.badTx(d, cmd, opts, size); wrong != cost.NotDropped {
+		c.last = cmd
+		if wrong, what := n.badTx(q, c, d, cmd, opts, size, now); wrong != cost.NotDropped {
 			v := uint64(opts)<<32 | uint64(cmd)
 			if wrong == cost.NICTxDMA {
 				v = binary.LittleEndian.Uint64(d[:])
@@ -210,7 +231,7 @@ func (n *NIC) chain(queue int, c *chain, now sim.Time) {
 }
 
 // badTx is what is wrong with one data descriptor.
-func (n *NIC) badTx(d *[DescSize]byte, cmd, opts uint32, size int) (cost.DropReason, string) {
+func (n *NIC) badTx(q *txQueue, c *chain, d *[DescSize]byte, cmd, opts uint32, size int, now sim.Time) (cost.DropReason, string) {
 	switch {
 	case cmd&TxDEXT == 0:
 		return cost.NICTxBad, "descriptor without DEXT: legacy descriptors are not modelled"
@@ -224,9 +245,15 @@ func (n *NIC) badTx(d *[DescSize]byte, cmd, opts uint32, size int) (cost.DropRea
 		return cost.NICTxBad, "IPsec is not modelled"
 	case size == 0:
 		return cost.NICTxBad, "descriptor of length 0"
-	case n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d[:])), size) == nil:
+	}
+	data := n.data(q, c, d, size, now)
+	switch {
+	case data == nil && q.vf != nil:
+		return cost.NICIOMMUFault, "descriptor given with data that the IOMMU refuses"
+	case data == nil:
 		return cost.NICTxDMA, "descriptor given with its data outside memory"
 	}
+	n.parts = append(n.parts, data)
 	return cost.NotDropped, ""
 }
 
@@ -242,11 +269,13 @@ func (n *NIC) badChain(c *chain, queue int, index uint32, now sim.Time, r cost.D
 // checkFrame checks a chain as a whole, its first and last descriptors.
 func (n *NIC) checkFrame(c *chain, queue int, now sim.Time) {
 	q := &n.tx[queue]
-	last := q.before(c.end)
-	cmd := binary.LittleEndian.Uint32(q.desc(last)[8:])
+	last, cmd := q.before(c.end), c.last
 	opts := binary.LittleEndian.Uint32(c.first[12:])
 	paylen, headers := int(opts>>TxPaylenShift), 0
 	c.asks = asked(binary.LittleEndian.Uint32(c.first[8:]), opts)
+	if n.vt != nil && n.vt.vmvir[queue&(Pools-1)]&(VmvirDefault|VmvirNever) != 0 {
+		c.asks &^= askVLE
+	}
 	switch {
 	case c.wrong != cost.NotDropped:
 	case c.asks&askTSE == 0 && c.size+fcs > MaxFrame:
@@ -261,7 +290,7 @@ func (n *NIC) checkFrame(c *chain, queue int, now sim.Time) {
 			return
 		}
 		if c.asks&askTSE != 0 { // then PAYLEN is that of the payload
-			if err := n.startTSO(q, c); err != nil {
+			if err := n.startTSO(c); err != nil {
 				n.badOrders(c, queue, now, "TSE: "+err.Error())
 				return
 			}
@@ -276,7 +305,7 @@ func (n *NIC) checkFrame(c *chain, queue int, now sim.Time) {
 // leave takes a good frame through the device: fetched when the transmit packet
 // buffer has room for it, on the wire when the link is free.
 func (n *NIC) leave(queue int, c *chain, tag Tag, b *txBurst) {
-	if c.asks != 0 {
+	if c.asks != 0 || n.vt != nil {
 		n.leaveDone(queue, c, tag, b)
 		return
 	}
@@ -300,7 +329,7 @@ func (n *NIC) leave(queue int, c *chain, tag Tag, b *txBurst) {
 	b.tlps += c.tlps
 	data := c.data
 	if len(data) < minFrame {
-		data = n.gather(&n.tx[queue], c)
+		data = n.gather(c)
 	}
 	n.countGroup(data)
 	n.hash.Add(trace.Record{At: out, Kind: trace.Sent, A: tag.ID, B: trace.Bytes(data)})
@@ -328,14 +357,16 @@ func (n *NIC) room(at sim.Time, size int) sim.Time {
 	return at
 }
 
-// gather is the bytes of a frame in one piece, padded to the least that a frame
+// gather is the bytes of the frame that was looked at last in one piece, padded to the least that a frame
 // has.
-func (n *NIC) gather(q *txQueue, c *chain) []byte {
+func (n *NIC) gather(c *chain) []byte {
 	size := 0
-	for i := q.fetch; i != c.end; i = q.next(i) {
-		d := q.desc(i)
-		part := int(binary.LittleEndian.Uint32(d[8:]) & 0xFFFF)
-		size += copy(n.frame[size:], n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d[:])), part))
+	if c.data != nil {
+		size = copy(n.frame[:], c.data)
+	} else {
+		for _, p := range n.parts {
+			size += copy(n.frame[size:], p)
+		}
 	}
 	for size < minFrame {
 		n.frame[size] = 0
@@ -373,7 +404,10 @@ func (n *NIC) reclaim(t sim.Time) {
 		if s.done < 0 {
 			continue
 		}
-		d := q.desc(uint32(s.done))
+		d := n.reportTo(q, uint32(s.done), s.at)
+		if d == nil {
+			continue
+		}
 		binary.LittleEndian.PutUint64(d[:], 0)
 		binary.LittleEndian.PutUint64(d[8:], TxDD<<32)
 		q.reported++
@@ -404,6 +438,34 @@ func (n *NIC) txCould(quiet uint32) sim.Time {
 	return sim.Never
 }
 
+// fetchDesc reads descriptor i, as the ring's function may reach it; nil if it may not.
+func (n *NIC) fetchDesc(q *txQueue, i uint32, c *chain, now sim.Time) *[DescSize]byte {
+	if q.vf == nil {
+		return q.desc(i)
+	}
+	d, refs := q.vf.desc(&q.ring, i, false, now)
+	c.refs += refs
+	return d
+}
+
+// reportTo is descriptor i for its write-back, likewise.
+func (n *NIC) reportTo(q *txQueue, i uint32, at sim.Time) *[DescSize]byte {
+	if q.vf == nil {
+		return q.desc(i)
+	}
+	d, refs := q.vf.desc(&q.ring, i, true, at)
+	n.walked(refs)
+	return d
+}
+
+// endsFrame says whether descriptor i has EOP; one that cannot be read has.
+func (n *NIC) endsFrame(q *txQueue, i uint32, now sim.Time) bool {
+	var c chain
+	d := n.fetchDesc(q, i, &c, now)
+	n.walked(c.refs)
+	return d == nil || binary.LittleEndian.Uint32(d[8:])&TxEOP != 0
+}
+
 // stopTx switches a transmit queue off. Frames that wait on its ring are
 // dropped.
 func (n *NIC) stopTx(queue int, now sim.Time) {
@@ -414,12 +476,15 @@ func (n *NIC) stopTx(queue int, now sim.Time) {
 	for q.fetch != q.tail {
 		var id uint64
 		for q.fetch != q.tail {
-			eop := binary.LittleEndian.Uint32(q.desc(q.fetch)[8:])&TxEOP != 0
+			eop := n.endsFrame(q, q.fetch, now)
 			id = q.tags[q.fetch].ID
 			q.fetch = q.next(q.fetch)
 			if eop {
 				break
 			}
+		}
+		if q.vf != nil {
+			n.vt.fromVF++
 		}
 		n.dropTx(cost.NICTxDisabled, now, id, queue)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"ringside/cost"
-	"ringside/mem"
 	"ringside/offload"
 	"ringside/sim"
 	"ringside/trace"
@@ -158,13 +157,7 @@ var errContext = errors.New("nic: the context has other headers than the frame")
 
 // startTSO looks at a frame that is to be cut, and leaves the segmenter at its
 // first segment.
-func (n *NIC) startTSO(q *txQueue, c *chain) error {
-	n.parts = n.parts[:0]
-	for i := q.fetch; i != c.end; i = q.next(i) {
-		d := q.desc(i)
-		size := int(binary.LittleEndian.Uint32(d[8:]) & 0xFFFF)
-		n.parts = append(n.parts, n.memory.Bytes(mem.Addr(binary.LittleEndian.Uint64(d[:])), size))
-	}
+func (n *NIC) startTSO(c *chain) error {
 	x := &c.context
 	m := offload.Meta{GSO: offload.GSOTCPv6, GSOSize: uint16(x.MSS), NeedsCsum: true}
 	if x.IPv4 {
@@ -224,7 +217,7 @@ func (n *NIC) leaveDone(queue int, c *chain, tag Tag, b *txBurst) {
 		n.leaveCut(queue, c, tag, b)
 		return
 	}
-	data := n.finished(c, n.gather(&n.tx[queue], c)[:c.size])
+	data := n.finished(c, n.gather(c)[:c.size])
 	start := n.room(n.txFree, len(data))
 	descs := uint64(c.descs)
 	fetched := start + sim.Time(descs*(n.price.txFetch+n.price.txEach)+uint64(c.size)*n.price.txByte+c.tlps*n.price.tlp)
@@ -259,12 +252,7 @@ func (n *NIC) tagged(c *chain, data []byte) []byte {
 	if c.asks&askVLE == 0 {
 		return data
 	}
-	const at = 12 // behind the addresses
-	out := n.frame[:len(data)+tagSize]
-	copy(out[at+tagSize:], data[at:])
-	binary.BigEndian.PutUint16(out[at:], uint16(n.vet))
-	binary.BigEndian.PutUint16(out[at+2:], c.context.VLAN)
-	return out
+	return n.insert(data, c.context.VLAN)
 }
 
 // pad makes a frame in n.frame as long as frames are at least.
@@ -280,6 +268,25 @@ func (n *NIC) pad(data []byte) []byte {
 // putOut gives a frame that was fetched to the wire, where it is when the link is
 // free.
 func (n *NIC) putOut(queue int, tag Tag, c *chain, data []byte, fetched sim.Time, first bool, b *txBurst) {
+	if n.vt != nil && n.vt.on {
+		n.putOutVT(queue, tag, c, data, fetched, first, b)
+		return
+	}
+	n.putOnWire(queue, tag, c, data, fetched, first, b)
+}
+
+// insert puts a tag into a frame in n.frame, behind the addresses.
+func (n *NIC) insert(data []byte, tag uint16) []byte {
+	const at = 12
+	out := n.frame[:len(data)+tagSize]
+	copy(out[at+tagSize:], data[at:])
+	binary.BigEndian.PutUint16(out[at:], uint16(n.vet))
+	binary.BigEndian.PutUint16(out[at+2:], tag)
+	return out
+}
+
+// putOnWire is putOut where there is no switch, or behind it.
+func (n *NIC) putOnWire(queue int, tag Tag, c *chain, data []byte, fetched sim.Time, first bool, b *txBurst) {
 	size := len(data)
 	out := max(fetched, n.link.txOut) + n.link.span(onWire(size))
 	n.link.txOut = out + n.link.gap
