@@ -82,6 +82,7 @@ const (
 	VXLANNoRemote
 	IPTunnelECN
 	TunnelTxInfo
+	XDPDropped
 
 	// Ours, where Linux frees the frame and gives no reason.
 
@@ -113,6 +114,16 @@ const (
 	RSMcastFull
 	// RSVringBad: the guest's virtqueue, or what a chain of it says, breaks the format.
 	RSVringBad
+	// RSXDPAborted: an XDP program failed: it said so, broke off, or said nothing that there is.
+	RSXDPAborted
+	// RSXDPNoTarget: redirected to what is no interface, or one that takes no raw buffers.
+	RSXDPNoTarget
+	// RSXSKNoFill: the AF_XDP socket's fill ring was empty.
+	RSXSKNoFill
+	// RSXSKRxFull: the AF_XDP socket's receive ring was full.
+	RSXSKRxFull
+	// RSXSKClosed: the AF_XDP socket's owner closed it while the frame was with it.
+	RSXSKClosed
 	NumReasons
 )
 
@@ -176,6 +187,7 @@ var reasons = [NumReasons]reasonInfo{
 	VXLANNoRemote:         {"VXLAN_NO_REMOTE", true, "no remote VTEP to send it to"},
 	IPTunnelECN:           {"IP_TUNNEL_ECN", true, "outer congestion mark on an inner packet that has none"},
 	TunnelTxInfo:          {"TUNNEL_TXINFO", true, "packet without the metadata the tunnel needs"},
+	XDPDropped:            {"XDP", true, "an XDP program dropped it"},
 
 	RSSamePort:    {"RS_SAME_PORT", false, "destination is on the port it came from"},
 	RSLinkLocal:   {"RS_LINK_LOCAL", false, "reserved group address, not forwarded"},
@@ -192,6 +204,11 @@ var reasons = [NumReasons]reasonInfo{
 	RSMcastBad:     {"RS_MCAST_BAD", false, "broken IGMP or MLD message"},
 	RSMcastFull:    {"RS_MCAST_FULL", false, "no room for a membership report"},
 	RSVringBad:     {"RS_VRING_BAD", false, "the guest's virtqueue breaks the format"},
+	RSXDPAborted:   {"RS_XDP_ABORTED", false, "an XDP program failed on it"},
+	RSXDPNoTarget:  {"RS_XDP_NO_TARGET", false, "redirected to nothing that takes it"},
+	RSXSKNoFill:    {"RS_XSK_NO_FILL", false, "the AF_XDP socket's fill ring was empty"},
+	RSXSKRxFull:    {"RS_XSK_RX_FULL", false, "the AF_XDP socket's receive ring was full"},
+	RSXSKClosed:    {"RS_XSK_CLOSED", false, "the AF_XDP socket it was with was closed"},
 }
 
 // String is the reason's name, as Linux has it where Linux has it.

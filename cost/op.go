@@ -149,6 +149,22 @@ const (
 	PMDLookup
 	// Mbuf is a packet buffer taken from the pool and given back one at a time.
 	Mbuf
+
+	// XDP and AF_XDP.
+
+	// XDPDesc is a received descriptor handled by the driver whose frame stays a raw
+	// buffer for a program; putting the buffer back is in it.
+	XDPDesc
+	// XDPRun is one run of a program.
+	XDPRun
+	// XDPMap is one lookup of a program in a map.
+	XDPMap
+	// XDPReturn is the buffer of a frame without an sk_buff given back.
+	XDPReturn
+	// XSKDesc is a descriptor that one side of an AF_XDP ring takes from the other.
+	XSKDesc
+	// XSKAddr is an address of a buffer likewise.
+	XSKAddr
 	NumOps
 )
 
@@ -227,6 +243,13 @@ var ops = [NumOps]opInfo{
 	PMDForward: {"pmd_forward", false, false, "packet taken from one burst into another"},
 	PMDLookup:  {"pmd_lookup", false, false, "source learned and destination looked up, in bursts"},
 	Mbuf:       {"mbuf", false, false, "packet buffer taken and given back one at a time"},
+
+	XDPDesc:   {"xdp_desc", false, false, "received descriptor whose frame stays a raw buffer"},
+	XDPRun:    {"xdp_run", false, false, "XDP program run once"},
+	XDPMap:    {"xdp_map", false, false, "lookup of an XDP program in a map"},
+	XDPReturn: {"xdp_return", false, false, "buffer of a frame without an sk_buff given back"},
+	XSKDesc:   {"xsk_desc", false, false, "descriptor taken off an AF_XDP ring that another core has filled"},
+	XSKAddr:   {"xsk_addr", false, false, "buffer's address taken off such a ring"},
 }
 
 // String is the operation's name in books and on the bill.

@@ -237,6 +237,25 @@ const (
 	DevIotlbWalk
 	DmaMapPage
 	DmaUnmapSync
+
+	// XDP, at the driver or behind it.
+
+	IgbCleanRxXdp
+	IgbRunXdp
+	XdpTouch
+	DoXdpGeneric
+	SkbLinearize
+	FdbHelper
+	FdbHelperSrc
+	XdpDoRedirect
+	IgbXdpXmit
+	IgbXmitXdpRing
+	IgbXdpTx
+	IgbCleanTxXdp
+	TunXdpXmit
+	TunXdpProduce
+	XdpReturnFrame
+	XdpReturnBuff
 	NumSteps
 )
 
@@ -451,6 +470,23 @@ var steps = [NumSteps]stepInfo{
 	DevIotlbWalk: {"IOMMU page walk", NIC, []Use{{IOTLBWalk, 1}}, "an entry of the domain's table, for a page that the IOTLB does not know"},
 	DmaMapPage:   {"iommu_dma_map_page", NAPI, []Use{{DMAMap, 1}}, "a buffer mapped for the device, and unmapped again"},
 	DmaUnmapSync: {"iommu_iotlb_sync", NAPI, []Use{{IOTLBFlush, 1}}, "unmapped: the IOTLB has forgotten it when the call returns"},
+
+	IgbCleanRxXdp:  {"igb_clean_rx_irq", NAPI, []Use{{XDPDesc, 1}}, "a descriptor has DD: xdp_prepare_buff; the frame stays a raw buffer"},
+	IgbRunXdp:      {"igb_run_xdp", XDP, []Use{{XDPRun, 1}, {IndirectCall, 1}, {XDPMap, 1}}, "the program runs and counts its verdict"},
+	XdpTouch:       {"xdp program: data", XDP, []Use{{FirstTouch, 1}}, "the program reads the frame: first touch"},
+	DoXdpGeneric:   {"do_xdp_generic", XDP, []Use{{XDPRun, 1}, {IndirectCall, 1}, {XDPMap, 1}, {Call, 3}}, "the program runs on the sk_buff and counts its verdict"},
+	SkbLinearize:   {"skb_linearize", XDP, []Use{{CopyToUser, 1}, {PageAlloc, 1}, {Call, 2}}, "a frame of several buffers is put in one for the program"},
+	FdbHelper:      {"bpf_fdb_lookup", XDP, []Use{{FDBLookup, 1}, {Call, 1}}, "the program asks the bridge's table for the destination"},
+	FdbHelperSrc:   {"bpf_fdb_lookup", XDP, []Use{{FDBLookup, 1}}, "and for the source, which must be known where it is"},
+	XdpDoRedirect:  {"xdp_do_redirect", XDP, []Use{{XDPMap, 1}, {Call, 5}}, "target found, xdp_frame made in the headroom, onto the bulk queue"},
+	IgbXdpXmit:     {"igb_xdp_xmit", XDP, []Use{{Lock, 1}, {IndirectCall, 1}, {Call, 2}, {MMIOWrite, 1}}, "a bulk of redirected frames: ring locked, doorbell"},
+	IgbXmitXdpRing: {"igb_xmit_xdp_ring", XDP, []Use{{TxDesc, 1}, {Call, 1}}, "fills a transmit descriptor with a raw buffer"},
+	IgbXdpTx:       {"igb_xdp_xmit_back", XDP, []Use{{Lock, 1}, {Call, 2}}, "out by the NIC it came from, by this CPU's ring"},
+	IgbCleanTxXdp:  {"xdp_return_frame", XDP, []Use{{Call, 2}}, "a raw buffer that was sent is given back; tx_desc has the price"},
+	TunXdpXmit:     {"tun_xdp_xmit", XDP, []Use{{Lock, 1}, {IndirectCall, 1}, {Call, 2}}, "a bulk of redirected frames: the tap's ring locked, its reader told"},
+	TunXdpProduce:  {"__ptr_ring_produce", Tap, []Use{{Call, 2}}, "a raw buffer on the tap's ring"},
+	XdpReturnFrame: {"xdp_return_frame", Tap, []Use{{XDPReturn, 1}}, "the frame's buffer is free again"},
+	XdpReturnBuff:  {"xdp_return_frame", XDP, []Use{{XDPReturn, 1}}, "a redirected frame that nobody takes: its buffer is free again"},
 }
 
 // String is the function's name in the real path.

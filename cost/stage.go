@@ -9,6 +9,7 @@ const (
 	NIC     Stage = iota // the device: descriptors, DMA, interrupt messages
 	IRQ                  // hard interrupt
 	NAPI                 // softirq and driver: poll, harvest, refill, transmit
+	XDP                  // a program at the driver, what it redirects, and AF_XDP sockets
 	Stack                // the kernel's core between driver and ports, and the host's own stack
 	Bridge               // learning, lookup, forwarding, flooding
 	Tunnel               // the overlay: VXLAN in and out of UDP
@@ -24,7 +25,7 @@ const (
 	NumStages
 )
 
-var stageNames = [NumStages]string{"nic", "irq", "napi", "stack", "bridge", "tunnel", "tap", "sched", "syscall", "pmd", "vhost", "kvm", "guest", "vm", "tlb"}
+var stageNames = [NumStages]string{"nic", "irq", "napi", "xdp", "stack", "bridge", "tunnel", "tap", "sched", "syscall", "pmd", "vhost", "kvm", "guest", "vm", "tlb"}
 
 // String is the stage's name on the bill.
 func (s Stage) String() string {
