@@ -247,6 +247,7 @@ const (
 	SkbLinearize
 	FdbHelper
 	FdbHelperSrc
+	XdpMapLookup
 	XdpDoRedirect
 	IgbXdpXmit
 	IgbXmitXdpRing
@@ -256,6 +257,22 @@ const (
 	TunXdpProduce
 	XdpReturnFrame
 	XdpReturnBuff
+
+	// AF_XDP, the kernel's side and that of the process.
+
+	XskRcv
+	XskBuffAlloc
+	XskRcvZC
+	XskFlush
+	XskSendmsg
+	XskGenericXmit
+	XskTxPeekDesc
+	XskTxCompleted
+	XskPoll
+	XskRingFill
+	XskRingRx
+	XskRingTx
+	XskRingComp
 	NumSteps
 )
 
@@ -477,8 +494,9 @@ var steps = [NumSteps]stepInfo{
 	DoXdpGeneric:   {"do_xdp_generic", XDP, []Use{{XDPRun, 1}, {IndirectCall, 1}, {XDPMap, 1}, {Call, 3}}, "the program runs on the sk_buff and counts its verdict"},
 	SkbLinearize:   {"skb_linearize", XDP, []Use{{CopyToUser, 1}, {PageAlloc, 1}, {Call, 2}}, "a frame of several buffers is put in one for the program"},
 	FdbHelper:      {"bpf_fdb_lookup", XDP, []Use{{FDBLookup, 1}, {Call, 1}}, "the program asks the bridge's table for the destination"},
-	FdbHelperSrc:   {"bpf_fdb_lookup", XDP, []Use{{FDBLookup, 1}}, "and for the source, which must be known where it is"},
-	XdpDoRedirect:  {"xdp_do_redirect", XDP, []Use{{XDPMap, 1}, {Call, 5}}, "target found, xdp_frame made in the headroom, onto the bulk queue"},
+	FdbHelperSrc:   {"bpf_fdb_lookup", XDP, []Use{{FDBLearn, 1}}, "and for the source, which must be known where it is: refreshed"},
+	XdpMapLookup:   {"bpf_redirect_map", XDP, []Use{{XDPMap, 1}, {Call, 1}}, "the program looks into a map of devices or sockets"},
+	XdpDoRedirect:  {"xdp_do_redirect", XDP, []Use{{Call, 5}}, "xdp_frame made in the headroom, onto the bulk queue of its target"},
 	IgbXdpXmit:     {"igb_xdp_xmit", XDP, []Use{{Lock, 1}, {IndirectCall, 1}, {Call, 2}, {MMIOWrite, 1}}, "a bulk of redirected frames: ring locked, doorbell"},
 	IgbXmitXdpRing: {"igb_xmit_xdp_ring", XDP, []Use{{TxDesc, 1}, {Call, 1}}, "fills a transmit descriptor with a raw buffer"},
 	IgbXdpTx:       {"igb_xdp_xmit_back", XDP, []Use{{Lock, 1}, {Call, 2}}, "out by the NIC it came from, by this CPU's ring"},
@@ -487,6 +505,20 @@ var steps = [NumSteps]stepInfo{
 	TunXdpProduce:  {"__ptr_ring_produce", Tap, []Use{{Call, 2}}, "a raw buffer on the tap's ring"},
 	XdpReturnFrame: {"xdp_return_frame", Tap, []Use{{XDPReturn, 1}}, "the frame's buffer is free again"},
 	XdpReturnBuff:  {"xdp_return_frame", XDP, []Use{{XDPReturn, 1}}, "a redirected frame that nobody takes: its buffer is free again"},
+
+	XskRcv:         {"xsk_rcv", XDP, []Use{{CopyToUser, 1}, {XSKAddr, 1}, {Call, 4}}, "copy mode: a buffer off the fill ring, the copy into it, a descriptor for the process"},
+	XskBuffAlloc:   {"xsk_buff_alloc", XDP, []Use{{XSKAddr, 1}, {Call, 1}}, "zero-copy: a buffer off the fill ring for the NIC"},
+	XskRcvZC:       {"xsk_rcv_zc", XDP, []Use{{Call, 3}}, "zero-copy: a descriptor for the process; the frame is in its memory"},
+	XskFlush:       {"xsk_flush", XDP, []Use{{IndirectCall, 1}, {Call, 2}}, "the receive ring's producer index is written"},
+	XskSendmsg:     {"xsk_sendmsg", XDP, []Use{{IndirectCall, 1}, {Call, 2}}, "the process has the kernel send, or look at the fill ring"},
+	XskGenericXmit: {"xsk_generic_xmit", XDP, []Use{{CopyFromUser, 1}, {XSKDesc, 1}, {BuildSKB, 1}, {PageAlloc, 1}, {Call, 6}}, "copy mode: an sk_buff with a copy of the process' frame"},
+	XskTxPeekDesc:  {"xsk_tx_peek_desc", XDP, []Use{{XSKDesc, 1}, {Call, 1}}, "zero-copy: a descriptor off the send ring, checked"},
+	XskTxCompleted: {"xsk_tx_completed", XDP, []Use{{Call, 1}}, "the process may have its buffer back"},
+	XskPoll:        {"xsk_poll", XDP, []Use{{IndirectCall, 1}, {Call, 1}}, "poll() asks for readiness"},
+	XskRingFill:    {"xsk_ring_prod__fill_addr", XDP, []Use{{Call, 1}}, "the process gives the kernel a buffer"},
+	XskRingRx:      {"xsk_ring_cons__rx_desc", XDP, []Use{{XSKDesc, 1}}, "the process takes a frame"},
+	XskRingTx:      {"xsk_ring_prod__tx_desc", XDP, []Use{{Call, 1}}, "the process gives the kernel a frame to send"},
+	XskRingComp:    {"xsk_ring_cons__comp_addr", XDP, []Use{{XSKAddr, 1}}, "the process has a buffer back that was sent"},
 }
 
 // String is the function's name in the real path.

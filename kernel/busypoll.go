@@ -71,14 +71,17 @@ func (n *napi) busyPiece(c *CPU) {
 	n.polls++
 	c.shared(cost.IgbPoll, 1, fmt1(c, "busy, queue %d", n.index))
 	n.drv.cleanTx(c, n.drv.tx[n.index])
-	got := n.drv.cleanRx(c, n.drv.rx[n.index], c.list[:min(busyPollBudget, len(c.list))])
+	got, done := n.drv.harvest(c, n.drv.rx[n.index], c.list[:min(busyPollBudget, len(c.list))])
 	if got > 0 {
 		n.up(c, c.list[:got])
+	}
+	if n.drv.xdp != nil {
+		c.flushXDP()
 	}
 	if n.gro != nil {
 		n.gro.flush(c, false)
 	}
-	n.work = got
+	n.work = done
 	c.sendIPIs()
 }
 

@@ -54,6 +54,13 @@ type CPU struct {
 
 	list [groNormalBatch]*skb // the frames of one piece
 
+	bulks   []*bulkQueue // frames that were redirected and not sent yet
+	phantom skb          // see ghost
+	xdpRing struct {     // what Tx has put there wants a doorbell
+		d *driver
+		q *txQueue
+	}
+
 	// Room to work in, for frames that a device cannot send as they are.
 	single   [1]*skb
 	parts    [][]byte

@@ -29,7 +29,8 @@ type driver struct {
 	node int // that its slot is on
 
 	offloads Offloads
-	rxFields bool // descriptors say more of a received frame than its length
+	xdp      *xdpHook // a program at the driver; nil without
+	rxFields bool     // descriptors say more of a received frame than its length
 }
 
 // rxBufferSize is what SRRCTL tells the device; with the headroom it leaves a
@@ -53,9 +54,10 @@ type rxQueue struct {
 	buffers     []rxBuffer
 	nextToClean int
 	nextToUse   int
-	starved     bool // on the kernel's list of queues without buffers
-	cleaned     int  // done since the last refill
-	partial     *skb // frame whose last descriptor has not come yet
+	starved     bool     // on the kernel's list of queues without buffers
+	cleaned     int      // done since the last refill
+	headroom    mem.Addr // beyond rxHeadroom
+	partial     *skb     // frame whose last descriptor has not come yet
 }
 
 // desc is the descriptor at index i.
@@ -254,7 +256,7 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 				break
 			}
 		}
-		buf.addr = buf.place(at)
+		buf.addr = buf.place(at) + q.headroom
 		q.desc(at).Give(uint64(buf.addr))
 		if at++; at == q.size {
 			at = 0
@@ -410,7 +412,11 @@ func (d *driver) cleanTx(c *CPU, q *txQueue) {
 			last = 0
 		}
 		q.nextToClean = last
-		c.one(cost.IgbCleanTxIrq, s)
+		if s.raw {
+			c.one(cost.IgbCleanTxXdp, s)
+		} else {
+			c.one(cost.IgbCleanTxIrq, s)
+		}
 		d.k.release(s)
 	}
 	waited := len(q.qdisc)

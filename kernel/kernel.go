@@ -65,6 +65,8 @@ type Kernel struct {
 	netdevs []*netdev
 	names   []string        // of interfaces, by index
 	named   map[string]bool // likewise
+	indexed []*netdev       // interfaces by index; nil for a bridge's own
+	hooks   []*xdpHook      // programs at NICs
 	taps    map[string]*tap
 	tapList []*tap
 	tasks   []*task
@@ -255,6 +257,7 @@ func (k *Kernel) InFlight() (n uint64) {
 	}
 	for _, c := range k.cpus {
 		n += uint64(len(c.backlog.queue))
+		c.eachRaw(func(*skb) { n++ })
 	}
 	for _, c := range k.cores {
 		n += c.p.InFlight()
@@ -276,6 +279,9 @@ func (k *Kernel) CheckRest() error {
 		}
 	}
 	for _, c := range k.cpus {
+		if len(c.bulks) > 0 || c.xdpRing.d != nil {
+			return fmt.Errorf("stall: %s: redirected frames wait and nobody flushes them", c.name)
+		}
 		if n := len(c.backlog.queue); n > 0 {
 			return fmt.Errorf("stall: %s: %d frames are on the backlog and nobody polls it", c.name, n)
 		}
@@ -327,6 +333,7 @@ func (k *Kernel) Check() error {
 		for _, q := range c.backlog.queue {
 			note(q.s)
 		}
+		c.eachRaw(note)
 	}
 	if len(held) != k.skbs {
 		return fmt.Errorf("kernel: %d frames are allocated and %d are in a queue: %d leaked", k.skbs, len(held), k.skbs-len(held))

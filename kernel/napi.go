@@ -76,15 +76,15 @@ func (n *napi) piece(c *CPU) bool {
 	if n.drv == nil {
 		return n.processBacklog(c, want)
 	}
-	got := n.drv.cleanRx(c, n.drv.rx[n.index], c.list[:want])
-	n.work += got
+	got, done := n.drv.harvest(c, n.drv.rx[n.index], c.list[:want])
+	n.work += done
 	if n.work > n.weight {
 		n.violation(c, "poll returned %d, its budget is %d", n.work, n.weight)
 	}
 	if got > 0 {
 		n.up(c, c.list[:got])
 	}
-	return got == want && n.work < n.weight
+	return done == want && n.work < n.weight
 }
 
 // up takes frames of a NIC further.
@@ -137,6 +137,9 @@ func (n *napi) finish(c *CPU) bool {
 	}
 	if q := n.drv.rx[n.index]; q.cleaned > 0 {
 		n.drv.refill(c, q)
+	}
+	if n.drv.xdp != nil {
+		c.flushXDP()
 	}
 	if n.gro != nil {
 		n.gro.flush(c, n.work == n.weight || n.timer != nil && n.work+n.empty > 0)

@@ -26,6 +26,9 @@ type netdev struct {
 	mtu    int32 // longest frame that the bridge sends by it: MTU, header and a tag
 	mirror mirror
 
+	generic *xdpHook     // a program on its sk_buffs; nil without
+	bulks   []*bulkQueue // what CPUs have redirected to it, by their number
+
 	features features // what it does itself with frames that it is to send
 	gsoMax   int32    // longest frame that it cuts, 0 if it cuts none
 }
@@ -113,6 +116,10 @@ func (k *Kernel) plug(dev *netdev, at Interface, device int) error {
 		dev.host.dev = dev
 	}
 	k.netdevs = append(k.netdevs, dev)
+	for len(k.indexed) < len(k.names) {
+		k.indexed = append(k.indexed, nil)
+	}
+	k.indexed[dev.index] = dev
 	return nil
 }
 

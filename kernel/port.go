@@ -17,6 +17,11 @@ const ethHeader = 14
 // Frames in a row that the bridge simply forwards are charged and sent together;
 // a frame with any other fate is dealt with alone, in its turn.
 func (k *Kernel) receive(c *CPU, dev *netdev, list []*skb) {
+	if dev.generic != nil {
+		if list = dev.generic.generic(c, list); len(list) == 0 {
+			return
+		}
+	}
 	b := dev.br
 	if b == nil || dev.mirror.in != nil {
 		k.ingress(c, dev, list)
@@ -252,7 +257,7 @@ func (k *Kernel) deliverVM(c *CPU, t *tap, s *skb, now sim.Time) {
 	}
 	k.hash.Delivered(now, uint32(t.net.index), s.id, trace.Fate(bytes, s.arrived))
 	if c.watched {
-		c.noteOne(cost.ConsumeSkb, s)
+		c.noteOne(s.consumed(), s)
 		k.show(c, s, sight{point: trace.VM, verdict: trace.Deliver, port: t.net.index, vm: t.vm})
 	}
 	k.release(s)

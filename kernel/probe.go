@@ -19,7 +19,8 @@ type NICConfig struct {
 	DropEn   bool     // SRRCTL.DROP_EN: a queue without descriptors drops at once
 	FirstCPU int      // vector i interrupts CPU FirstCPU+i, wrapping round
 	Offloads Offloads // the zero value is none
-	Node     int      // that its slot and its rings are on
+	XDP      XDPConfig
+	Node     int // that its slot and its rings are on
 
 	// IRQAffinity is the CPUs that each vector may interrupt (smp_affinity), one after
 	// another; the last holds for all that follow. The vector goes to the one of them
@@ -70,7 +71,17 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 	if err := cfg.Offloads.check(); err != nil {
 		return 0, fmt.Errorf("kernel: %s: %w", cfg.Name, err)
 	}
+	if err := cfg.XDP.check(&cfg, &k.batching); err != nil {
+		return 0, fmt.Errorf("kernel: %s: %w", cfg.Name, err)
+	}
 	d := &driver{k: k, name: cfg.Name, net: &netdev{}, offloads: cfg.Offloads, node: cfg.Node}
+	longest := maxTx
+	if h := k.newXDP(d.net, cfg.XDP); h != nil && cfg.XDP.Generic {
+		d.net.generic = h
+		d.offloads.GRO = false // netif_elide_gro
+	} else if h != nil {
+		d.xdp, longest = h, rxBufferSize
+	}
 	d.net.features, d.net.gsoMax = cfg.Offloads.features(), gsoMaxSize
 	dev, err := attach(d)
 	if err != nil {
@@ -78,7 +89,7 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 	}
 	d.dev = dev
 	cfg.At.Port.Name, d.net.drv = cfg.Name, d
-	if err := k.plug(d.net, cfg.At, maxTx); err != nil {
+	if err := k.plug(d.net, cfg.At, longest); err != nil {
 		return 0, err
 	}
 	k.drivers = append(k.drivers, d)
@@ -123,12 +134,20 @@ func (d *driver) probe(cfg NICConfig) error {
 	d.setUpRSS(cfg.Queues)
 	d.setUpRxOffloads()
 	d.setUpVectors(cfg)
-	d.poke(nic.RLPML, nic.MaxFrame)
+	d.poke(nic.RLPML, d.longest())
 	d.poke(nic.TCTL, uint32(nic.TctlEN|nic.TctlPSP))
 	// A port of a bridge is promiscuous: the bridge decides, not the filter.
 	d.poke(nic.RCTL, uint32(nic.RctlEN|nic.RctlUPE|nic.RctlMPE|nic.RctlBAM|nic.RctlLPE|nic.RctlSECRC))
 	d.poke(nic.EIMS, 1<<cfg.Queues-1)
 	return d.k.eng.Err()
+}
+
+// longest is RLPML: a frame and its FCS. A program wants it in one buffer.
+func (d *driver) longest() uint32 {
+	if d.xdp != nil {
+		return rxBufferSize + 4
+	}
+	return nic.MaxFrame
 }
 
 // newNAPI makes the instance that polls queue i on the CPU c.
@@ -149,6 +168,9 @@ func (d *driver) newNAPI(i int, c *CPU, cfg NICConfig) *napi {
 
 func (d *driver) setUpRx(i int, cfg NICConfig) error {
 	q := &rxQueue{index: i, size: cfg.Ring, buffers: make([]rxBuffer, cfg.Ring)}
+	if cfg.XDP.Program != nil {
+		q.headroom = xdpMore
+	}
 	var err error
 	if q.base, q.ring, err = d.k.allocRing(cfg.Ring); err != nil {
 		return err

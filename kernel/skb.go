@@ -44,6 +44,7 @@ type skb struct {
 
 // marks are what few frames have.
 type marks struct {
+	raw     bool   // an xdp_frame: it has seen no sk_buff, and has but one buffer
 	headed  bool   // data is the frame's own head, which lies in no block: see edited
 	cloned  bool   // another skb shares the blocks
 	valid   bool   // its checksum was verified (CHECKSUM_UNNECESSARY)
@@ -208,7 +209,11 @@ func (s *skb) hashFrags(h uint64) uint64 {
 
 // drop frees one holder's share of s, counts it at stage and says why.
 func (c *CPU) drop(s *skb, stage cost.Stage, reason cost.DropReason) {
-	c.one(cost.KfreeSkb, s)
+	if s.raw {
+		c.one(cost.XdpReturnBuff, s)
+	} else {
+		c.one(cost.KfreeSkb, s)
+	}
 	k := c.k
 	k.drops.Add(stage, reason, 1)
 	k.hash.Add(trace.Record{At: c.clock.Now(), Kind: trace.Dropped, Who: trace.WhoDropped(stage, reason), A: s.id})

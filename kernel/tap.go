@@ -142,7 +142,7 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	if c.k.sched.far {
 		c.farRead(s, n, taskOf(st).node, cost.NumaRing, cost.NumaCopyUser)
 	}
-	c.acct.Once(cost.ConsumeSkb)
+	c.acct.Once(s.consumed())
 	now := c.clock.Now()
 	*sl = slot{nil, now}
 	t.stat.RxFrames++

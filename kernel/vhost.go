@@ -324,7 +324,7 @@ func (w *vhost) copyOut(c *CPU, s *skb) int {
 		w.used = append(w.used, usedChain{h.head, uint32(n)})
 	}
 	c.many(cost.VhostAddUsed, s, uint64(len(w.heads)), 0)
-	c.acct.Once(cost.ConsumeSkb)
+	c.acct.Once(s.consumed())
 	w.tap.stat.RxFrames++
 	w.tap.stat.RxBytes += uint64(s.length)
 	return need

@@ -51,7 +51,8 @@ var walls = []wall{
 	{"virtio", "ours", "mem offload sim", "a ring is guest memory and what two sides agree on: it knows neither what a device does with a chain nor what that costs"},
 	{"syscall", "ours", "cost mem sim", "the border moves bytes between two memories: what lies behind a descriptor is the kernel's, and it calls it through an interface of its own"},
 
-	{"kernel", "ours", "bridge cost internal/histogram mem mmu netstack nic offload sim syscall trace virtio vxlan", "the kernel drives the device and the bridge"},
+	{"xdp", "ours", "sim", "a program at the driver sees one frame and what its context lends it: it cannot name the driver that runs it, nor the bridge it asks about"},
+	{"kernel", "ours", "bridge cost internal/histogram mem mmu netstack nic offload sim syscall trace virtio vxlan xdp", "the kernel drives the device and the bridge"},
 	{"kernel", "vm", "", "the kernel starts processes and knows no guest: what it knew of one would be a way round the border"},
 	{"vswitch", "ours", "bridge cost mem offload sim trace virtio", "a switch in user space has packet buffers, a bridge, and rings that guests have shared with it: it cannot name a device, nor the kernel that it goes around"},
 	{"dpdk", "ours", "cost mem nic sim trace vswitch", "a process that names the device: this is the hole in the wall that kernel bypass is, and it is this room's alone"},
@@ -102,7 +103,7 @@ var walls = []wall{
 }
 
 // core are the packages in which a run happens.
-const core = "sim cost mem mmu offload virtio trace nic wire load bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall netstack kernel vswitch dpdk vm vm/guest vm/guest/dns vm/raw vm/virtnet vm/app peer"
+const core = "sim cost mem mmu offload virtio trace nic wire load bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall netstack xdp kernel vswitch dpdk vm vm/guest vm/guest/dns vm/raw vm/virtnet vm/app peer"
 
 // exceptions are single files that may do what a wall forbids, and why. The
 // table may not hold one that is not needed.
