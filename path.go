@@ -104,7 +104,7 @@ func (c *Config) checkPath() error {
 	case c.Path >= numPaths:
 		return fmt.Errorf("Config.Path is %v; the paths are %s", c.Path, strings.Join(pathNames[:], ", "))
 	case !c.Path.Built():
-		return fmt.Errorf("path %v is not built yet", c.Path)
+		return c.cannot("it is not built yet")
 	}
 	w := c.wiring()
 	for i := range c.VMs {

@@ -30,6 +30,9 @@ func (o *options) readLab() error {
 	if c.CPUs == 0 {
 		c.CPUs = lab.Config.CPUs
 	}
+	if !o.flags.Changed("path") {
+		c.Path = lab.Config.Path
+	}
 	if c.TapQueue == 0 {
 		c.TapQueue = lab.Config.TapQueue
 	}

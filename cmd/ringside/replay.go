@@ -88,6 +88,10 @@ func (o *options) machine(fs *pflag.FlagSet) {
 		return err
 	})
 	flag(fs, "addr", "ADDR=vmK", "", "what guest K answers for under --guest echo; may be repeated", func(s string) error { return parseAddrs(s, o.addrs) })
+	flag(fs, "path", "PATH", "native", "the way between NIC and guests: "+pathWords(), func(s string) (err error) {
+		o.cfg.Path, err = ringside.ParsePath(s)
+		return err
+	})
 	whole(fs, &o.replay.Batch, "batch", "1", "frames that a guest may fetch in one system call, as recvmmsg does", 1, 1024, "32")
 	flag(fs, "link", "LINK", "10G", "the wire: its speed, 1G, 10G, 25G, 40G or 100G, or what happens to frames on it in words of tc-netem(8), or both, as in \"25G delay 5ms 1ms loss 1%\"", func(s string) (err error) {
 		o.cfg.LinkBPS, o.cfg.Link, err = ringside.ParseLink(s)
@@ -135,6 +139,15 @@ func (o *options) machine(fs *pflag.FlagSet) {
 		o.cfg.Seed, err = parseSeed(s)
 		return err
 	})
+}
+
+// pathWords are the names of the paths.
+func pathWords() string {
+	var list []string
+	for _, p := range ringside.Paths() {
+		list = append(list, p.String())
+	}
+	return strings.Join(list, ", ")
 }
 
 // paper adds the flags that say how to print.

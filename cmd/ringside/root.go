@@ -61,7 +61,7 @@ func outcome(ctx context.Context, err error, errs io.Writer) int {
 		}
 		fmt.Fprintln(errs, line)
 	}
-	if errors.As(err, &wrong) || errors.As(err, &input) || errors.Is(err, load.ErrRate) || errors.Is(err, kernel.ErrBatching) {
+	if errors.As(err, &wrong) || errors.As(err, &input) || errors.Is(err, load.ErrRate) || errors.Is(err, kernel.ErrBatching) || errors.Is(err, ringside.ErrNoPath) {
 		return exitUsage
 	}
 	return exitFailed

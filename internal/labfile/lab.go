@@ -176,6 +176,7 @@ func (l *lab) top(f field) {
 	var patches, vteps field
 	l.Mapping(f, "a list of keys", []known{
 		{Name: "schema", Read: func(field) {}},
+		{Name: "path", Read: l.path},
 		{Name: "cpus", Read: form.Whole(l.Reader, &l.cfg.CPUs, 1, 1024)},
 		{Name: "tap_queue", Read: form.Whole(l.Reader, &l.cfg.TapQueue, 1, 1<<20)},
 		{Name: "batching", Read: l.readBatching},
@@ -194,6 +195,20 @@ func (l *lab) top(f field) {
 	if vteps.Node != nil {
 		l.readVTEPs(vteps)
 	}
+}
+
+// path reads the way between NICs and guests.
+func (l *lab) path(f field) {
+	s, ok := l.Text(f)
+	if !ok {
+		return
+	}
+	p, err := ringside.ParsePath(s)
+	if err != nil {
+		l.Wrong(f, "%v", err)
+		return
+	}
+	l.cfg.Path = p
 }
 
 // take makes sure that no two interfaces have one name.

@@ -140,6 +140,7 @@ nics:
 func TestGuestsPatchesAndEntriesAreRead(t *testing.T) {
 	l := load(t, head+`
 cpus: 6
+path: vhost
 tap_queue: 500
 bridges:
   br0:
@@ -168,6 +169,7 @@ patches:
 	c := l.Config
 	assert.Equal(t, "echo, slow=20us, sink", l.Guest)
 	assert.Equal(t, 6, c.CPUs)
+	assert.Equal(t, ringside.Vhost, c.Path)
 	assert.Equal(t, 500, c.TapQueue)
 	b := c.Bridges[0]
 	assert.Equal(t, []ringside.FDBEntry{
@@ -217,8 +219,9 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 		{head + "a: *x", "lab.yaml:2:1: not YAML: unknown anchor 'x' referenced"},
 		{head + "---\n", "lab.yaml:2:1: a second document: one file holds one lab"},
 		{head + "brigdes:\n", `lab.yaml:2:1: unknown key "brigdes": did you mean "bridges"?`},
-		{head + "xyzzy: 1\n", `lab.yaml:2:1: unknown key "xyzzy": the keys are schema, cpus, tap_queue, batching, forward, routes, masquerade, bridges, nics, vms, patches, vteps`},
+		{head + "xyzzy: 1\n", `lab.yaml:2:1: unknown key "xyzzy": the keys are schema, path, cpus, tap_queue, batching, forward, routes, masquerade, bridges, nics, vms, patches, vteps`},
 		{head + "cpus: 2\ncpus: 3\n", `lab.yaml:3:1: "cpus" is there twice, first on line 2: leave one out`},
+		{head + "path: vhosts\n", `lab.yaml:2:7: path: there is no path "vhosts": the paths are native, virtio, vhost, dpdk, sriov, afxdp, xdp`},
 		{head + "cpus: many\n", `lab.yaml:2:7: cpus: "many": give a whole number from 1 to 1024`},
 		{head + "cpus: 0\n", `lab.yaml:2:7: cpus: "0": give a whole number from 1 to 1024`},
 		{head + "cpus:\n", `lab.yaml:2:1: cpus: empty: fill it in, or leave "cpus" out`},
