@@ -133,6 +133,11 @@ const (
 	// IOTLBFlush is an invalidation of the IOTLB that is waited for.
 	IOTLBFlush
 
+	// Virtual functions.
+
+	// PostedIRQ is an interrupt that the hardware puts into a running guest.
+	PostedIRQ
+
 	// A user-space process that polls.
 
 	// PMDIdle is one poll of a queue that has nothing.
@@ -236,6 +241,8 @@ var ops = [NumOps]opInfo{
 	IOTLBWalk:    {"iotlb_walk", true, false, "entry of an I/O page table read by the IOMMU"},
 	DMAMap:       {"dma_map", false, false, "buffer mapped for a device and unmapped again"},
 	IOTLBFlush:   {"iotlb_flush", false, false, "invalidation of the IOTLB that is waited for"},
+
+	PostedIRQ: {"posted_irq", false, false, "interrupt put into a running guest by the hardware"},
 
 	PMDIdle:    {"pmd_idle", false, false, "poll of a queue that has nothing"},
 	PMDRx:      {"pmd_rx", false, false, "received descriptor made a packet buffer in user space"},

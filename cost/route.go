@@ -238,6 +238,26 @@ const (
 	DmaMapPage
 	DmaUnmapSync
 
+	// Virtual functions.
+
+	IgbMsixOther
+	IgbMsgTask
+	IgbRcvMsgFromVf
+	VfioMsihandler
+	PiWakeupHandler
+	VtdPostedIntr
+	IgbvfMsixRing
+	IgbvfMsixOther
+	IgbvfPoll
+	IgbvfCleanRxIrq
+	IgbvfPutRxBuffer
+	IgbvfAllocRxBuffers
+	IgbvfCompleteDone
+	IgbvfCleanTxIrq
+	IgbvfXmitFrame
+	IgbvfTxDoorbell
+	IgbvfMailbox
+
 	// XDP, at the driver or behind it.
 
 	IgbCleanRxXdp
@@ -487,6 +507,24 @@ var steps = [NumSteps]stepInfo{
 	DevIotlbWalk: {"IOMMU page walk", NIC, []Use{{IOTLBWalk, 1}}, "an entry of the domain's table, for a page that the IOTLB does not know"},
 	DmaMapPage:   {"iommu_dma_map_page", NAPI, []Use{{DMAMap, 1}}, "a buffer mapped for the device, and unmapped again"},
 	DmaUnmapSync: {"iommu_iotlb_sync", NAPI, []Use{{IOTLBFlush, 1}}, "unmapped: the IOTLB has forgotten it when the call returns"},
+
+	IgbMsixOther:        {"igb_msix_other", IRQ, []Use{{HardIRQ, 1}, {MMIORead, 1}, {MMIOWrite, 1}}, "other causes: ICR is read, a mailbox perhaps"},
+	IgbMsgTask:          {"igb_msg_task", IRQ, []Use{{MMIORead, 2}, {Call, 4}}, "which VFs were reset, and which have written"},
+	IgbRcvMsgFromVf:     {"igb_rcv_msg_from_vf", IRQ, []Use{{MMIORead, 4}, {MMIOWrite, 6}, {Call, 4}}, "a message of a VF read, done or refused, and answered"},
+	VfioMsihandler:      {"vfio_msihandler", IRQ, []Use{{HardIRQ, 1}, {Eventfd, 1}}, "the host takes the VF's interrupt: its eventfd"},
+	PiWakeupHandler:     {"pi_wakeup_handler", IRQ, []Use{{HardIRQ, 1}, {Lock, 1}}, "a posted interrupt for a vCPU that is halted: woken"},
+	VtdPostedIntr:       {"posted interrupt", KVM, []Use{{PostedIRQ, 1}}, "the VF's interrupt is in the guest, which has not been left"},
+	IgbvfMsixRing:       {"igbvf_intr_msix_rx", Guest, []Use{{GuestIRQ, 1}}, "interrupt of the virtual function: napi_schedule"},
+	IgbvfMsixOther:      {"igbvf_msix_other", Guest, []Use{{GuestIRQ, 1}, {MMIORead, 1}, {MMIOWrite, 1}}, "the mailbox has something"},
+	IgbvfPoll:           {"igbvf_poll", Guest, []Use{{NAPIPoll, 1}, {IndirectCall, 1}}, "the one poll, in the guest"},
+	IgbvfCleanRxIrq:     {"igbvf_clean_rx_irq", Guest, []Use{{RxDesc, 1}, {FirstTouch, 1}, {BuildSKB, 1}, {GROReceive, 1}}, "a descriptor has DD: a packet around its buffer, no copy"},
+	IgbvfPutRxBuffer:    {"igbvf_put_rx_buffer", Guest, []Use{{PageRecycle, 1}}, "buffer goes back on the ring"},
+	IgbvfAllocRxBuffers: {"igbvf_alloc_rx_buffers", Guest, []Use{{MMIOWrite, 1}}, "refill, then the doorbell: RDT"},
+	IgbvfCompleteDone:   {"napi_complete_done", Guest, []Use{{Call, 1}, {MMIOWrite, 1}}, "ring is empty: unmask, VTEIMS"},
+	IgbvfCleanTxIrq:     {"igbvf_clean_tx_irq", Guest, []Use{{KfreeSKB, 1}}, "frees a frame that was sent"},
+	IgbvfXmitFrame:      {"igbvf_xmit_frame", Guest, []Use{{TxDesc, 1}, {Call, 1}}, "fills a transmit descriptor"},
+	IgbvfTxDoorbell:     {"igbvf_tx_queue_adv", Guest, []Use{{MMIOWrite, 1}}, "the doorbell: TDT"},
+	IgbvfMailbox:        {"e1000_write_mbx_vf", Guest, []Use{{MMIORead, 2}, {MMIOWrite, 4}}, "a message to the PF"},
 
 	IgbCleanRxXdp:  {"igb_clean_rx_irq", NAPI, []Use{{XDPDesc, 1}}, "a descriptor has DD: xdp_prepare_buff; the frame stays a raw buffer"},
 	IgbRunXdp:      {"igb_run_xdp", XDP, []Use{{XDPRun, 1}, {IndirectCall, 1}, {XDPMap, 1}}, "the program runs and counts its verdict"},

@@ -109,6 +109,7 @@ var symbols = [cost.NumOps]symbol{
 	cost.IOTLBWalk:    {inDevice, "n_iowalk", "c_iowalk"},
 	cost.DMAMap:       {inDriver, "n_map", "c_map"},
 	cost.IOTLBFlush:   {inDriver, "n_flush", "c_flush"},
+	cost.PostedIRQ:    {inVirtio, "n_post", "c_post"},
 }
 
 // A term is count · (price + price + …).
