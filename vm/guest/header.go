@@ -6,11 +6,15 @@ import (
 	"ringside/netstack"
 )
 
-// headers is what charging needs to know of a packet.
+// headers is what charging needs to know of a packet. It is small, so that it is
+// handed on in registers.
 type headers struct {
-	src, dst  []byte // addresses, in the packet; nil where they are not IP's
-	transport int    // where TCP, UDP or ICMP begins; 0 if the packet has none of them
+	addrs, size int // where IP's source address begins, and the bytes of each of the two; 0 without
+	transport   int // where TCP, UDP or ICMP begins; 0 if the packet has none of them
 }
+
+func (h headers) src(b []byte) []byte { return b[h.addrs : h.addrs+h.size] }
+func (h headers) dst(b []byte) []byte { return b[h.addrs+h.size : h.addrs+2*h.size] }
 
 // Protocol numbers of IP.
 const (
@@ -24,14 +28,16 @@ const (
 // longest of IPv4.
 const headerRoom = 18 + 60
 
-// look reads the headers of a packet, which nearly always lie in its first part.
-func (k *Kernel) look(p *netstack.Packet) headers {
+// look reads the headers of a packet, and says where they lie: nearly always in its
+// first part.
+func (k *Kernel) look(p *netstack.Packet) ([]byte, headers) {
 	if len(p.Parts) > 0 {
 		if h := parse(p.Parts[0]); h.transport > 0 {
-			return h
+			return p.Parts[0], h
 		}
 	}
-	return parse(k.head(p))
+	b := k.head(p)
+	return b, parse(b)
 }
 
 // head is the beginning of a packet, as much as headers need.
@@ -58,13 +64,13 @@ func parse(b []byte) (h headers) {
 	kind, at := binary.BigEndian.Uint16(b[12:]), 14
 	switch {
 	case kind == 0x0800 && len(b) >= at+20:
-		h.src, h.dst = b[at+12:at+16], b[at+16:at+20]
+		h.addrs, h.size = at+12, 4
 		first, n := binary.BigEndian.Uint16(b[at+6:])&0x1fff == 0, int(b[at]&15)*4
 		if first && transported(b[at+9]) && n >= 20 && at+n <= len(b) {
 			h.transport = at + n
 		}
 	case kind == 0x86dd && len(b) >= at+40:
-		h.src, h.dst = b[at+8:at+24], b[at+24:at+40]
+		h.addrs, h.size = at+8, 16
 		if transported(b[at+6]) {
 			h.transport = at + 40
 		}

@@ -123,8 +123,8 @@ func (in *iface) receive(p *netstack.Packet) {
 // chargeRcv charges what the transport does with a packet that came in, if it is for
 // the guest.
 func (k *Kernel) chargeRcv(p *netstack.Packet) {
-	h := k.look(p)
-	if h.transport == 0 || !multicast(h.dst) && !k.own(h.dst) {
+	b, h := k.look(p)
+	if h.transport == 0 || !multicast(h.dst(b)) && !k.own(h.dst(b)) {
 		return
 	}
 	if !p.Meta.Valid && !p.Meta.NeedsCsum {
@@ -163,8 +163,8 @@ func (in *iface) Send(p *netstack.Packet) bool {
 // chargeXmit charges what the transport has done for a packet that goes out, if it
 // began here.
 func (k *Kernel) chargeXmit(p *netstack.Packet) {
-	h := k.look(p)
-	if h.transport == 0 || !k.own(h.src) {
+	b, h := k.look(p)
+	if h.transport == 0 || !k.own(h.src(b)) {
 		return
 	}
 	k.cpu.Charge(cost.GuestTransportXmit, 1)

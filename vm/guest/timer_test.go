@@ -122,7 +122,7 @@ func TestParseLooksAtWhatIsThere(t *testing.T) {
 	} {
 		h := parse(row.b)
 		require.Equal(t, row.want, h.transport, name)
-		require.Equal(t, row.ip, h.src != nil, name)
+		require.Equal(t, row.ip, h.size > 0, name)
 	}
 }
 
@@ -133,7 +133,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(append(make([]byte, 12), 8, 0, 0x4f, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h := parse(b)
-		if h.transport != 0 && (h.transport < 34 || h.transport > len(b) || len(h.src) < 4 || len(h.src) != len(h.dst)) {
+		if h.transport != 0 && (h.transport < 34 || h.transport > len(b) || len(h.src(b)) < 4 || len(h.dst(b)) < 4 || h.addrs+2*h.size > h.transport) {
 			t.Fatalf("%+v of %d bytes", h, len(b))
 		}
 	})
