@@ -302,11 +302,14 @@ func (w *vhost) take(c *CPU, s *skb) {
 // copyOut copies a frame and its header into the buffers, which have room, and returns
 // how many bytes that were.
 func (w *vhost) copyOut(c *CPU, s *skb) int {
-	m := s.meta()
-	m.Valid = m.Valid && w.d.features.Has(virtio.FGuestCSUM)
-	virtio.PutHdr(w.hdr[:], m, uint16(len(w.heads)))
 	to := pieces{list: w.chain.In}
-	to.write(w.hdr[:])
+	if first := to.list[0]; len(first) >= virtio.HdrLen {
+		w.putHdr(first, s)
+		to.step(virtio.HdrLen)
+	} else {
+		w.putHdr(w.hdr[:], s)
+		to.write(w.hdr[:])
+	}
 	to.write(s.data)
 	for i := range s.nfrags {
 		to.write(s.frags.buf[i].data)
@@ -328,6 +331,18 @@ func (w *vhost) copyOut(c *CPU, s *skb) int {
 	w.tap.stat.RxFrames++
 	w.tap.stat.RxBytes += uint64(s.length)
 	return need
+}
+
+// putHdr writes the header of s.
+func (w *vhost) putHdr(b []byte, s *skb) {
+	verifies := w.d.features.Has(virtio.FGuestCSUM)
+	if !s.unplain {
+		virtio.PutPlain(b, s.valid && verifies, uint16(len(w.heads)))
+		return
+	}
+	m := s.meta()
+	m.Valid = m.Valid && verifies
+	virtio.PutHdr(b, m, uint16(len(w.heads)))
 }
 
 // told gives the guest the frames that are in its memory, and calls it.

@@ -154,7 +154,12 @@ func Complete(parts [][]byte, m *Meta) bool {
 	if from >= n || at+2 > n {
 		return false
 	}
-	sum, _ := sumParts(parts, from, n, 0)
+	var sum uint16
+	if len(parts) == 1 {
+		sum = Sum(parts[0][from:], 0)
+	} else {
+		sum, _ = sumParts(parts, from, n, 0)
+	}
 	v := ^sum
 	if v == 0 && m.CsumOffset == udpSum {
 		v = 0xFFFF

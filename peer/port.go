@@ -102,7 +102,8 @@ func (d *port) transmit(f *nic.WireFrame) {
 		d.counts.Missed++
 		return
 	}
-	d.in.push(nic.WireFrame{ID: f.ID, At: f.At, Data: append(d.buffer(), f.Data...)})
+	in := d.in.push()
+	in.ID, in.At, in.Data = f.ID, f.At, append(d.buffer(), f.Data...)
 	d.p.cpu.look(d.due())
 }
 
@@ -113,9 +114,7 @@ func (d *port) Transmit(p *netstack.Packet) bool {
 		return false
 	}
 	if p.Meta.GSO == offload.GSONone {
-		m := p.Meta
-		offload.Complete(p.Parts, &m)
-		d.queue(nil, p.Parts)
+		d.queue(nil, p.Parts, p.Meta)
 		return true
 	}
 	if d.cut.Start(p.Parts, p.Meta) != nil {
@@ -127,17 +126,22 @@ func (d *port) Transmit(p *netstack.Packet) bool {
 		if !ok {
 			return true
 		}
-		d.queue(hdr, payload)
+		d.queue(hdr, payload, offload.Meta{})
 	}
 }
 
-// queue puts a frame behind those that the wire has not taken.
-func (d *port) queue(hdr []byte, parts [][]byte) {
+// queue puts a frame behind those that the wire has not taken. It is summed when it is
+// in one piece, and in the processor's cache.
+func (d *port) queue(hdr []byte, parts [][]byte, m offload.Meta) {
 	b := append(d.buffer(), hdr...)
 	for _, part := range parts {
 		b = append(b, part...)
 	}
-	d.out.push(nic.WireFrame{ID: d.id, At: d.p.cpu.now, Data: b})
+	if m.NeedsCsum {
+		offload.Complete([][]byte{b}, &m)
+	}
+	f := d.out.push()
+	f.ID, f.At, f.Data = d.id, d.p.cpu.now, b
 	d.id++
 	d.counts.Queued++
 	if d.quiet && d.dev != nil {
@@ -155,7 +159,8 @@ func (d *port) receive(f *nic.WireFrame) bool {
 		d.quiet = true
 		return false
 	}
-	*f = d.out.pop()
+	out := d.out.pop()
+	f.ID, f.At, f.Data = out.ID, out.At, out.Data
 	if d.full && d.out.n <= maxQueued/2 {
 		d.full, d.room = false, true
 		d.p.cpu.look(d.p.cpu.engine.Now())
@@ -177,7 +182,8 @@ func (d *port) buffer() []byte {
 	return b[:0]
 }
 
-// A fifo is a ring of frames that grows.
+// A fifo is a ring of frames that grows. They are written and read in place, field by
+// field: a copy of what was just written would wait for it.
 type fifo struct {
 	ring  []nic.WireFrame // a power of two of them
 	begin int
@@ -186,20 +192,22 @@ type fifo struct {
 
 func (q *fifo) first() *nic.WireFrame { return &q.ring[q.begin] }
 
-func (q *fifo) pop() nic.WireFrame {
-	f := q.ring[q.begin]
-	q.ring[q.begin] = nic.WireFrame{}
+// pop takes the first frame, which is good until the next push.
+func (q *fifo) pop() *nic.WireFrame {
+	f := &q.ring[q.begin]
 	q.begin = (q.begin + 1) & (len(q.ring) - 1)
 	q.n--
 	return f
 }
 
-func (q *fifo) push(f nic.WireFrame) {
+// push is the place of one more frame.
+func (q *fifo) push() *nic.WireFrame {
 	if q.n == len(q.ring) {
 		ring := make([]nic.WireFrame, max(64, 2*q.n))
 		copy(ring[copy(ring, q.ring[q.begin:]):], q.ring[:q.begin])
 		q.ring, q.begin = ring, 0
 	}
-	q.ring[(q.begin+q.n)&(len(q.ring)-1)] = f
+	f := &q.ring[(q.begin+q.n)&(len(q.ring)-1)]
 	q.n++
+	return f
 }

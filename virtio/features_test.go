@@ -80,6 +80,14 @@ func TestHeaderRoundTrip(t *testing.T) {
 		assert.Equal(t, m, got)
 		assert.EqualValues(t, 3, buffers)
 		assert.Equal(t, []byte{0xAA, 0xAA, 0xAA, 0xAA}, b[HdrLen:], "nothing behind it is written")
+		buffers, plain := Plain(b)
+		assert.EqualValues(t, 3, buffers)
+		assert.Equal(t, m == offload.Meta{}, plain, "%+v", m)
+		if m.Plain() {
+			short := make([]byte, HdrLen)
+			PutPlain(short, m.Valid, 3)
+			assert.Equal(t, b[:HdrLen], short, "%+v", m)
+		}
 	}
 }
 

@@ -50,6 +50,26 @@ func PutHdr(b []byte, m offload.Meta, numBuffers uint16) {
 	}
 }
 
+// PutPlain is PutHdr of a frame with nothing left to do, as nearly all are; valid says
+// that somebody has verified its checksum. It writes in two pieces what a reader takes
+// in two.
+func PutPlain(b []byte, valid bool, numBuffers uint16) {
+	h := (*[HdrLen]byte)(b)
+	var flags uint64
+	if valid {
+		flags = hdrDataValid
+	}
+	binary.LittleEndian.PutUint64(h[:], flags)
+	binary.LittleEndian.PutUint32(h[8:], uint32(numBuffers)<<16)
+}
+
+// Plain reads numBuffers of the header at b, which must be whole, and says whether
+// there is nothing else in it: then the frame's Meta is the zero value.
+func Plain(b []byte) (numBuffers uint16, plain bool) {
+	h := (*[HdrLen]byte)(b)
+	return binary.LittleEndian.Uint16(h[10:]), h[0] == 0 && h[1] == gsoNone
+}
+
 // ParseHdr reads the header at b of a frame of frameLen bytes, the header not
 // counted. It checks what can be checked without the frame: kinds, and offsets
 // against the length. Whether the kind was negotiated is for FromDriver and
@@ -59,8 +79,8 @@ func ParseHdr(b []byte, frameLen int) (m offload.Meta, numBuffers uint16, err er
 		return m, 0, fmt.Errorf("%w: %d bytes of %d", ErrHdr, len(b), HdrLen)
 	}
 	h := (*[HdrLen]byte)(b)
-	numBuffers = binary.LittleEndian.Uint16(h[10:])
-	if h[0] == 0 && h[1] == gsoNone {
+	numBuffers, plain := Plain(b)
+	if plain {
 		return m, numBuffers, nil
 	}
 	m.Valid = h[0]&hdrDataValid != 0

@@ -1,12 +1,12 @@
 package virtnet
 
 import (
-	"encoding/binary"
 	"math/bits"
 
 	"ringside/cost"
 	"ringside/mem"
 	"ringside/netstack"
+	"ringside/offload"
 	"ringside/sim"
 	"ringside/virtio"
 )
@@ -126,19 +126,25 @@ func (p *pair) receiveBuf(head uint16, length uint32) bool {
 	}
 	pk := &p.packet
 	pk.Parts, pk.Len = append(pk.Parts[:0], first[virtio.HdrLen:]), int(length)-virtio.HdrLen
-	if d.features.Has(virtio.FMrgRxbuf) {
-		if further := int(binary.LittleEndian.Uint16(first[10:])) - 1; further != 0 && !p.merge(tag, further) {
-			d.stat.RxErrors++
-			return false
-		}
+	buffers, plain := virtio.Plain(first)
+	if buffers != 1 && d.features.Has(virtio.FMrgRxbuf) && !p.merge(tag, int(buffers)-1) {
+		d.stat.RxErrors++
+		return false
 	}
-	var err error
-	pk.Meta, _, err = virtio.ParseHdr(first, pk.Len)
-	if err != nil || !d.features.FromDevice(pk.Meta) {
+	pk.Meta = offload.Meta{}
+	if !plain && !p.readHdr(first) {
 		d.stat.RxErrors++
 		return false
 	}
 	return true
+}
+
+// readHdr reads what travels beside the packet that is being received, and says whether
+// that can be.
+func (p *pair) readHdr(first []byte) bool {
+	m, _, err := virtio.ParseHdr(first, p.packet.Len)
+	p.packet.Meta = m
+	return err == nil && p.d.features.FromDevice(m)
 }
 
 // merge adds the further buffers of the packet that is being received, and says whether
