@@ -158,6 +158,7 @@ const (
 	RteVhostDequeue
 	RteVhostDequeueCopy
 	RteVhostEnqueue
+	RteVhostMore
 	RteVhostEnqueueCopy
 	RteVhostVringCall
 	RtePktmbufFree
@@ -440,6 +441,7 @@ var steps = [NumSteps]stepInfo{
 	RteVhostDequeue:     {"rte_vhost_dequeue_burst", Pmd, []Use{{PMDRx, 1}, {VringGet, 1}, {VringPut, 1}}, "next chain of the guest's ring, checked, becomes an mbuf; used entry"},
 	RteVhostDequeueCopy: {"rte_vhost_dequeue_burst: copy", Pmd, []Use{{CopyFromUser, 1}}, "the copy out of the guest's buffers"},
 	RteVhostEnqueue:     {"rte_vhost_enqueue_burst", Pmd, []Use{{PMDTx, 1}, {VringGet, 1}, {VringPut, 1}}, "a chain of the guest's ring, checked, takes the frame; used entry"},
+	RteVhostMore:        {"rte_vhost_enqueue_burst: further chain", Pmd, []Use{{VringGet, 1}, {VringPut, 1}}, "the frame goes on in one more chain of the guest's (mergeable buffers)"},
 	RteVhostEnqueueCopy: {"rte_vhost_enqueue_burst: copy", Pmd, []Use{{CopyToUser, 1}}, "the copy into the guest's buffers"},
 	RteVhostVringCall:   {"rte_vhost_vring_call", Pmd, []Use{{SyscallEnter, 1}, {Eventfd, 1}, {SyscallExit, 1}}, "the guest wants to be told: write() to its call eventfd"},
 	RtePktmbufFree:      {"rte_pktmbuf_free", Pmd, []Use{{Call, 1}}, "dropped"},

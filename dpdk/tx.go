@@ -52,7 +52,7 @@ func (d *Device) setUpTx(i int) error {
 }
 
 // Transmit is eth_igb_xmit_pkts: a descriptor for each frame, and one doorbell.
-func (p *Port) Transmit(burst []*vswitch.Mbuf) int {
+func (p *Port) Transmit(burst []*vswitch.Mbuf) (int, cost.DropReason) {
 	q := p.tx
 	if q.size-1-q.pending < len(burst) {
 		p.reclaim()
@@ -60,7 +60,7 @@ func (p *Port) Transmit(burst []*vswitch.Mbuf) int {
 	n := min(len(burst), q.size-1-q.pending)
 	p.core.Charge(cost.RteEthTxBurst, 1)
 	if n == 0 {
-		return 0
+		return 0, cost.RSTxBusy
 	}
 	vswitch.Each(p.core, cost.EthIgbXmitPkts, burst[:n])
 	for i, m := range burst[:n] {
@@ -80,7 +80,7 @@ func (p *Port) Transmit(burst []*vswitch.Mbuf) int {
 	}
 	p.core.Charge(cost.EthIgbTxDoorbell, 1)
 	p.write(nic.TDT(p.q), q.next)
-	return n
+	return n, cost.RSTxBusy
 }
 
 func (p *Port) showSent(burst []*vswitch.Mbuf) {

@@ -55,6 +55,16 @@ func (m *Memory) Bytes(a Addr, n int) []byte {
 	return m.ram[a:end]
 }
 
+// Part is n bytes of the memory from the address a on, as a memory of its own that begins
+// at 0: what is written in one is in both. It has no pages to give out.
+func (m *Memory) Part(a Addr, n int) (*Memory, error) {
+	b, err := m.Check(a, n)
+	if err != nil {
+		return nil, err
+	}
+	return &Memory{ram: b[:n:n]}, nil
+}
+
 // Check is Bytes with an error that says what was outside.
 func (m *Memory) Check(a Addr, n int) ([]byte, error) {
 	if b := m.Bytes(a, n); b != nil {

@@ -170,6 +170,14 @@ func (d *Device) walkIndirect(c *Chain, e desc, left uint16, inner bool) error {
 	return d.walk(c, table[:e.len:e.len], 0, left, true)
 }
 
+// Taken is how many avail entries were taken, modulo 2^16.
+func (d *Device) Taken() uint16 { return d.last }
+
+// Await has f called once, with the time at which it is published, for the next chain
+// that the driver adds. It is for a device that polls: nothing of it is in the ring, and
+// the driver sees none of it.
+func (d *Device) Await(f func(at sim.Time)) { d.r.await = f }
+
 // Undo puts back the n chains that Next gave out last.
 func (d *Device) Undo(n int) { d.last -= uint16(n) }
 

@@ -105,6 +105,10 @@ func (d *Driver) Add(at sim.Time, out, in []Buffer) (head uint16, ok bool) {
 	r.availAt[slot] = at
 	d.idx++
 	r.setAvailIdx(d.idx)
+	if f := r.await; f != nil {
+		r.await = nil
+		f(at)
+	}
 	return head, true
 }
 

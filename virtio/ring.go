@@ -67,6 +67,8 @@ type Ring struct {
 	availAt []sim.Time // by slot: when the entry was put there
 	usedAt  []sim.Time // likewise
 	tags    []Tag      // by head
+
+	await func(sim.Time) // see Device.Await
 }
 
 // ErrLayout says that a ring cannot lie as it is said to.

@@ -13,8 +13,8 @@ type Port interface {
 	// caller holds what it gets.
 	Receive(burst []*Mbuf) int
 	// Transmit sends a burst and says how many of it were taken, from the front: those
-	// the port holds now. The rest the switch drops.
-	Transmit(burst []*Mbuf) int
+	// the port holds now, or has freed. The rest the switch drops for the reason why.
+	Transmit(burst []*Mbuf) (n int, why cost.DropReason)
 	// Next is the earliest time at which Receive could find something, sim.Never if
 	// nothing is under way: then the port calls Core.Wake when something is.
 	Next() sim.Time

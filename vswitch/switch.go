@@ -155,9 +155,9 @@ func (s *Switch) queue(p *port, m *Mbuf) {
 // flush sends what the round has for each port. What does not fit is dropped.
 func (s *Switch) flush() {
 	for _, p := range s.busy {
-		n := p.Transmit(p.out)
+		n, why := p.Transmit(p.out)
 		for _, m := range p.out[n:] {
-			s.drop(m, p.index, cost.RSTxBusy)
+			s.drop(m, p.index, why)
 		}
 		p.out = p.out[:0]
 	}
