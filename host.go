@@ -51,6 +51,10 @@ type Config struct {
 
 	Offloads Offloads // of the NIC; the zero value is none
 
+	// XDP is a program at the driver of NICs that have none of their own; the zero value
+	// is none, but on the path xdp, where it is fdb.
+	XDP XDPConfig
+
 	NICNode     int      // the node that the NIC's slot is on
 	IRQAffinity []CPUSet // CPUs that each vector may interrupt, the last for all that follow; none means CPUs in turn from the first
 
@@ -405,7 +409,7 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 	}
 	var dev *nic.NIC
 	_, err = h.Kernel.AddNIC(kernel.NICConfig{
-		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads,
+		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads, XDP: n.XDP,
 		At: at,
 	}, func(irq nic.IRQ) (_ *nic.NIC, err error) {
 		dev, err = nic.New(nic.Config{

@@ -77,7 +77,8 @@ type NIC struct {
 
 	IRQAffinity []CPUSet // nil means the Config's
 
-	Offloads Offloads // the zero value means the Config's
+	Offloads Offloads  // the zero value means the Config's
+	XDP      XDPConfig // likewise
 
 	Bridge    string            // the bridge it is a port of; "" means the first
 	Port      bridge.PortConfig // of that port; its Name is the NIC's
@@ -321,6 +322,9 @@ func (n *NIC) defaults(c *Config, i int) error {
 	inherit(&n.Ring, c.Ring, 256)
 	inherit(&n.FIFO, c.FIFO, 0)
 	inherit(&n.Offloads, c.Offloads, Offloads{})
+	if n.XDP.Program == nil {
+		n.XDP = c.XDP
+	}
 	if c.Batching.Interrupts == kernel.PerFrame {
 		inherit(&n.ITR, c.ITR, NoITR) // such devices had no moderation
 	}

@@ -85,6 +85,7 @@ type wiring struct {
 var wirings = [numPaths]wiring{
 	Native: {vm: (*Host).addProcess, stack: (*Host).addStacked},
 	Vhost:  vhostWiring,
+	XDP:    xdpWiring,
 }
 
 // wiring is that of the machine.
@@ -120,7 +121,7 @@ func (c *Config) checkPath() error {
 
 // hasVCPU says whether a VM runs on a virtual CPU, behind a device, and is no process
 // of the host.
-func (c *Config) hasVCPU(v *VM) bool { return v.stacked() || c.Path != Native }
+func (c *Config) hasVCPU(v *VM) bool { return v.stacked() || c.Path != Native && c.Path != XDP }
 
 // backend is who serves the rings of guests with Processes.
 func (h *Host) backend() kernel.Backend {

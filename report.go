@@ -37,6 +37,7 @@ type Report struct {
 	Neighbours   []NeighbourReport    `json:"neighbours,omitempty"`
 	Storm        *kernel.Storm        `json:"storm,omitempty"` // of frames that go in circles
 	Softnet      []kernel.SoftnetStat `json:"softnet_stat"`
+	XDP          []XDPStat            `json:"xdp,omitempty"` // of NICs that have a program
 	VirtualNs    int64                `json:"virtual_ns"`
 	Events       uint64               `json:"events"`
 	TraceHash    string               `json:"trace_hash"`
@@ -199,7 +200,7 @@ func (h *Host) Report() *Report {
 		Schema: ReportSchema, Seed: h.cfg.Seed, Path: h.cfg.Path.String(), Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
 		Links: h.linkReports(), Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
 		Bridges: h.bridgeReports(), VTEPs: h.vtepReports(), Stack: h.hostStackReport(), Neighbours: h.neighbourReports(),
-		Storm: h.Kernel.Storm(), Softnet: h.Kernel.SoftnetStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
+		Storm: h.Kernel.Storm(), Softnet: h.Kernel.SoftnetStats(), XDP: h.Kernel.XDPStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
 		Events: h.Engine.Fired(), TraceHash: h.Hash.String(),
 	}
 	for s := cost.Stage(0); s < cost.NumStages; s++ {
