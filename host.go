@@ -10,6 +10,7 @@ import (
 	"ringside/kernel"
 	"ringside/machine"
 	"ringside/mem"
+	"ringside/mmu"
 	"ringside/netstack"
 	"ringside/nic"
 	"ringside/sim"
@@ -64,6 +65,7 @@ type Config struct {
 	VMs      []VM
 	TapQueue int      // frames that wait for a guest; 0 means 1000
 	Batching Batching // the zero value is Linux's defaults
+	Paging   Paging   // the zero value is no model of TLBs
 
 	Ageing     sim.Time  // of the first bridge's entries; 0 means 300 s
 	MaxLearned int       // bound of the first bridge's forwarding database; 0 means the bridge's default
@@ -106,6 +108,12 @@ type CPUSet = kernel.CPUSet
 
 // ParseCPUs reads a list of CPUs, as in 0-3,8.
 func ParseCPUs(list string) (CPUSet, error) { return kernel.ParseCPUs(list) }
+
+// Paging says with which pages memory is mapped, and how large TLBs are.
+type Paging = kernel.Paging
+
+// PagesOf is a Paging with pages of one size everywhere.
+func PagesOf(size mmu.PageSize) Paging { return kernel.PagesOf(size) }
 
 // Interrupts is how frames are taken off a NIC's ring.
 type Interrupts = kernel.Interrupts
@@ -372,7 +380,7 @@ func (h *Host) addBridge(i int) error {
 	h.Bridge = br
 	h.Kernel, err = kernel.Boot(kernel.Config{
 		Engine: h.Engine, Memory: h.Memory, Book: h.book, Hash: h.Hash, Drops: &h.drops, Bridge: br,
-		Sink: c.Sink, CPUs: c.CPUs, Host: b.Host, TapQueue: c.TapQueue, Batching: c.Batching,
+		Sink: c.Sink, CPUs: c.CPUs, Host: b.Host, TapQueue: c.TapQueue, Batching: c.Batching, Paging: c.Paging,
 		FirstID: trace.OwnID(h.number), Stack: kernel.HostConfig{Forward: c.Forward, Routes: c.Routes, Masquerade: c.NAT},
 	})
 	return err

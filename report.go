@@ -37,7 +37,8 @@ type Report struct {
 	Neighbours   []NeighbourReport    `json:"neighbours,omitempty"`
 	Storm        *kernel.Storm        `json:"storm,omitempty"` // of frames that go in circles
 	Softnet      []kernel.SoftnetStat `json:"softnet_stat"`
-	XDP          []XDPStat            `json:"xdp,omitempty"` // of NICs that have a program
+	XDP          []XDPStat            `json:"xdp,omitempty"`    // of NICs that have a program
+	Paging       *PagingReport        `json:"paging,omitempty"` // nil without a model of TLBs
 	VirtualNs    int64                `json:"virtual_ns"`
 	Events       uint64               `json:"events"`
 	TraceHash    string               `json:"trace_hash"`
@@ -215,6 +216,11 @@ func (h *Host) Report() *Report {
 		Cycles: bill.Cycles(), Interrupts: bill.Count(cost.HardIRQ), Polls: bill.Count(cost.NAPIPoll),
 		Syscalls: bill.Count(cost.SyscallEnter), ContextSwitches: bill.Count(cost.ContextSwitch),
 		Copies: copies, BytesCopied: bytes,
+	}
+	r.Paging = h.pagingReport()
+	if n := r.Conservation.In; n > 0 && r.Paging != nil {
+		r.Paging.MissesPerFrame = float64((r.Paging.STLBHits+r.Paging.Walks)*100/n) / 100
+		r.Paging.WalksPerFrame = float64(r.Paging.Walks*100/n) / 100
 	}
 	if n := r.Conservation.In; n > 0 {
 		r.Totals.CyclesPerFrame = float64(r.Totals.Cycles*100/n) / 100

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ringside/cost"
+	"ringside/mmu"
 	"ringside/sim"
 )
 
@@ -27,6 +28,7 @@ type CPU struct {
 	acct  *cost.Account
 	clock sim.Clock
 	seen  sim.Time   // some time that the clock has shown
+	tlb   *mmu.TLB   // nil without a model
 	timer *sim.Timer // armed for the moment there is something to do
 
 	watched bool         // somebody watches the run: the kernel has a sink
@@ -111,6 +113,9 @@ func newCPU(k *Kernel, id int) *CPU {
 	c.timer = k.eng.NewTimer(c.name, c)
 	c.backlog.cpu, c.backlog.weight = c, napiWeight
 	c.irqHome = k.sched.Preempt
+	if k.paging != nil {
+		c.tlb, _ = mmu.NewTLB(k.paging.TLB) // which was checked
+	}
 	return c
 }
 
@@ -221,6 +226,7 @@ func (c *CPU) pick() bool {
 	c.setContended()
 	if c.last != r.task {
 		c.shared(cost.Schedule, 1, r.task.Name)
+		c.switched()
 		c.last = r.task
 	}
 	if c.k.sched.Balance {

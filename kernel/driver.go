@@ -167,6 +167,10 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	}
 	q.nextToClean = ntc
 	q.cleaned += descs
+	if c.tlb != nil {
+		c.touchRing(q.base, (ntc-descs+q.size)%q.size, descs, q.size, nic.DescSize)
+		c.touchFrames(list[:n])
+	}
 	d.harvested(c, list[:n], frags, uint64(descs)-lost)
 	if q.cleaned >= rxRefill {
 		d.refill(c, q)
@@ -261,6 +265,9 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 		if at++; at == q.size {
 			at = 0
 		}
+	}
+	if c != nil {
+		c.touchRing(q.base, was, (at-was+q.size)%q.size, q.size, nic.DescSize)
 	}
 	q.nextToUse, q.cleaned = at, left
 	if q.empty() && c != nil {
@@ -359,6 +366,10 @@ func (d *driver) post(c *CPU, q *txQueue, s *skb) bool {
 	if ask.descs > 0 {
 		d.postContext(c, q, s, &ask)
 	}
+	if c.tlb != nil {
+		c.touchRing(q.base, q.nextToUse, need, q.size, nic.DescSize)
+		c.touchSKB(s)
+	}
 	for i := range need {
 		addr, n := s.addr, len(s.data)
 		if i > 0 {
@@ -408,6 +419,10 @@ func (d *driver) cleanTx(c *CPU, q *txQueue) {
 		}
 		s := q.pending[last]
 		q.pending[last] = nil
+		if c.tlb != nil {
+			c.touchRing(q.base, last, 1, q.size, nic.DescSize)
+			c.touchSKB(s)
+		}
 		if last++; last == q.size {
 			last = 0
 		}

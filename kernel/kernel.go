@@ -34,6 +34,7 @@ type Config struct {
 	Stack    HostConfig // of the host, besides its interfaces
 	TapQueue int        // frames a tap's ring holds; 0 means 1000, Linux's tx_queue_len
 	Batching Batching   // the zero value is Linux's defaults
+	Paging   Paging     // the zero value is no model of TLBs
 	FirstID  uint64     // of frames that begin here; 0 means trace.FirstOwnID
 }
 
@@ -82,7 +83,8 @@ type Kernel struct {
 	batching Batching
 	topology Topology
 	sched    scheduling
-	rps      []*CPU // that frames are spread over; nil without
+	rps      []*CPU  // that frames are spread over; nil without
+	paging   *paging // nil without a model
 
 	starved  []starving // receive queues without buffers
 	watchdog *sim.Timer // made when first needed
@@ -130,6 +132,9 @@ func Boot(cfg Config) (*Kernel, error) {
 	k.host = hostStack{k: k, cfg: cfg.Stack}
 	if k.tapQueue == 0 {
 		k.tapQueue = tapQueue
+	}
+	if err := k.setUpPaging(cfg.Paging); err != nil {
+		return nil, err
 	}
 	for i := range max(cfg.CPUs, 1) {
 		k.cpus = append(k.cpus, newCPU(k, i))

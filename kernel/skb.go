@@ -38,6 +38,7 @@ type skb struct {
 	nfrags  int32
 	putBy   int16    // CPU that put it on a tap's ring
 	marks            // none of them is on most frames
+	slab    uint32   // where it lies: the number of its object; 0 without a model of paging
 	frags   *further // nil until a frame needs it
 	next    *skb     // free list
 }
@@ -82,7 +83,9 @@ func (k *Kernel) newSKB() *skb {
 
 func (k *Kernel) moreSKBs() {
 	chunk := make([]skb, 64)
+	slab := uint32(k.kernelMemory(len(chunk)*slabObject) / slabObject)
 	for i := range chunk {
+		chunk[i].slab = slab + uint32(i)
 		chunk[i].next = k.freeSKBs
 		k.freeSKBs = &chunk[i]
 	}

@@ -27,8 +27,9 @@ type tap struct {
 
 	ring []slot // made when the first frame comes
 	size int
-	head int // the reader's: next slot to take
-	tail int // the writer's: next slot to fill
+	at   mem.Addr // of the ring; 0 without a model of paging
+	head int      // the reader's: next slot to take
+	tail int      // the writer's: next slot to fill
 
 	raw     bool // its guest says when it has a frame
 	opened  bool
@@ -74,11 +75,15 @@ func (t *tap) xmit(c *CPU, list []*skb) {
 	}
 	if t.ring == nil {
 		t.ring = make([]slot, t.size)
+		t.at = t.k.kernelMemory(8 * t.size)
 	}
 	for _, s := range list {
 		c.acct.Once(cost.TunNetXmit)
 		if c.watched {
 			c.noteOne(cost.TunNetXmit, s)
+		}
+		if c.tlb != nil {
+			c.touched(&t.k.paging.direct, t.at+8*mem.Addr(t.tail), 8)
 		}
 		now := c.clock.Now()
 		sl := &t.ring[t.tail]
@@ -115,6 +120,10 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	}
 	if sl.at > c.seen && sl.at > c.look() {
 		return 0, syscall.EAGAIN
+	}
+	if c.tlb != nil {
+		t.touchTake(c, int(at), s)
+		taskOf(st).touch(segs, int(s.length))
 	}
 	if at++; at == uint(t.size) {
 		at = 0
@@ -157,6 +166,25 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	return n, syscall.OK
 }
 
+// touchTake is what taking the frame out of a slot touches, and reading it.
+func (t *tap) touchTake(c *CPU, slot int, s *skb) {
+	c.touched(&t.k.paging.direct, t.at+8*mem.Addr(slot), 8)
+	c.touchSKB(s)
+	c.touchData(s)
+}
+
+// touch is an access to the first n bytes of the program's segments, as far as they are
+// its memory.
+func (t *task) touch(segs []syscall.Segment, n int) {
+	for _, g := range segs {
+		if n <= 0 || t.Memory().Bytes(g.Addr, g.Len) == nil {
+			return
+		}
+		t.cpu.touched(t.region, g.Addr, min(n, g.Len))
+		n -= g.Len
+	}
+}
+
 // putUser is tun_put_user for a frame of several buffers, or into several
 // segments.
 func (t *tap) putUser(st *syscall.Task, segs []syscall.Segment, s *skb) (int, syscall.Errno) {
@@ -194,6 +222,11 @@ func (t *tap) Write(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errn
 	s.id, s.arrived, s.queue = t.k.newID(), c.clock.Now(), -1
 	c.one(cost.TunGetUser, s)
 	c.one(cost.TunBuildSkb, s)
+	if c.tlb != nil {
+		taskOf(st).touch(segs, n)
+		c.touchSKB(s)
+		c.touchData(s)
+	}
 	errno := t.copyIn(st, &cur, s)
 	if errno != syscall.OK { // it was never a frame
 		c.acct.Charge(cost.KfreeSkb, 1)

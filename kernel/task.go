@@ -29,6 +29,7 @@ type task struct {
 	ready   bool       // what it would sleep for has come meanwhile
 	alarm   *sim.Timer // for timeouts; made when first needed
 	body    thread     // of a thread of the kernel's own, which has no program
+	region  *Region    // the program's memory; nil without a model of paging
 
 	mobility
 }
@@ -90,6 +91,10 @@ func (k *Kernel) Spawn(p Process) error {
 		}
 		t.Exit()
 	})
+	var err error
+	if t.region, err = k.UserRegion(p.Memory.Size()); err != nil {
+		return fmt.Errorf("kernel: %s: %w", name, err)
+	}
 	k.tasks = append(k.tasks, t)
 	c.enqueue(t, k.eng.Now())
 	return nil

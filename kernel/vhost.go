@@ -67,8 +67,9 @@ type vhost struct {
 type side struct {
 	ring *virtio.Ring
 	tx   bool
-	work bool     // its handler is to run
-	at   sim.Time // or from then on; Never
+	work bool          // its handler is to run
+	at   sim.Time      // or from then on; Never
+	lies virtio.Layout // where
 }
 
 // An rxHead is a chain that a frame is copied into, and how many bytes it takes.
@@ -93,6 +94,7 @@ func (d *VirtioNet) newVhost(pair int, m *mem.Memory, f virtio.Features, p virti
 			return nil, fmt.Errorf("%w: %d entries; at most %d are possible", virtio.ErrLayout, q.l.Size, d.cfg.RingSize)
 		}
 		var err error
+		q.s.lies = q.l
 		if q.s.ring, err = virtio.NewRing(m, q.l, f); err != nil {
 			return nil, err
 		}
@@ -288,12 +290,18 @@ func (w *vhost) buffers(c *CPU, s *skb, need int) (got int, err error) {
 			break
 		}
 	}
+	if c.tlb != nil {
+		w.touchHeads(c)
+	}
 	c.many(cost.VhostGetDesc, s, uint64(len(w.heads)), 0)
 	return got, nil
 }
 
 // take takes the frame at the tap's head off its ring.
 func (w *vhost) take(c *CPU, s *skb) {
+	if c.tlb != nil {
+		w.tap.touchTake(c, w.tap.head, s)
+	}
 	c.one(cost.VhostBufConsume, s)
 	c.one(cost.TunRecvmsg, s)
 	w.tap.take(c.clock.Now())
@@ -315,6 +323,9 @@ func (w *vhost) copyOut(c *CPU, s *skb) int {
 		to.write(s.frags.buf[i].data)
 	}
 	need := int(s.length) + virtio.HdrLen
+	if c.tlb != nil {
+		w.touchPieces(c, w.chain.In, need)
+	}
 	c.many(cost.VhostCopyOut, s, 1, uint64(need))
 	if c.k.sched.far {
 		c.farRead(s, need, w.d.vcpu.task.node, cost.NumaVhostRing, cost.NumaVhostCopy)
@@ -360,6 +371,35 @@ func (w *vhost) told() {
 	w.ready = w.ready[:0]
 	if !w.stopped {
 		w.signal(c, &w.rx)
+	}
+}
+
+// touchHeads is what taking chains for a frame touches, and giving them back.
+func (w *vhost) touchHeads(c *CPU) {
+	for _, h := range w.heads {
+		w.touchChain(c, &w.rx, h.head)
+	}
+}
+
+// touchChain is an access to the descriptors of a chain and its slots in both rings. The
+// worker has the guest's memory where the VMM's process has it (kthread_use_mm).
+func (w *vhost) touchChain(c *CPU, s *side, head uint16) {
+	desc, avail, used := s.lies.At(head)
+	c.touched(w.d.memory, desc, 16)
+	c.touched(w.d.memory, avail, 2)
+	c.touched(w.d.memory, used, 8)
+}
+
+// touchPieces is an access to the first n bytes of pieces of the guest's memory.
+func (w *vhost) touchPieces(c *CPU, list [][]byte, n int) {
+	for _, b := range list {
+		if n <= 0 {
+			return
+		}
+		if at, ok := w.mem.AddrOf(b); ok {
+			c.touched(w.d.memory, at, min(n, len(b)))
+		}
+		n -= len(b)
 	}
 }
 
@@ -466,6 +506,12 @@ func (w *vhost) copyIn(c *CPU) *skb {
 	}
 	for _, step := range [...]cost.Step{cost.VhostGetDesc, cost.TunSendmsg, cost.TunGetUser, cost.TunBuildSkb} {
 		c.one(step, s)
+	}
+	if c.tlb != nil {
+		w.touchChain(c, &w.tx, w.chain.Head)
+		w.touchPieces(c, w.chain.Out, int(w.chain.OutLen))
+		c.touchSKB(s)
+		c.touchData(s)
 	}
 	from.read(s.data)
 	for i := range s.nfrags {

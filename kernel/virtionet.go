@@ -53,6 +53,8 @@ type VirtioNet struct {
 	net      *netdev
 	taps     []*tap // one for each pair, all of the same interface
 	features virtio.Features
+	memory   *Region  // the guest's, in the process of its VMM; nil without a model of paging
+	inside   *Region  // likewise, as the guest's kernel has it
 	pairs    []*vhost // of those that the guest uses; none before Activate
 	probe    func() error
 	head     []byte // of a frame whose flow is looked for
@@ -142,6 +144,11 @@ func (d *VirtioNet) Activate(m *mem.Memory, f virtio.Features, rings []virtio.Pa
 	case len(rings) == 0 || len(rings) > d.cfg.Queues || len(rings) > 1 && !f.Has(virtio.FMQ):
 		return fmt.Errorf("kernel: %s: %d pairs of queues; it has %d", name, len(rings), d.cfg.Queues)
 	}
+	memory, inside, err := d.k.guestMemory(m.Size())
+	if err != nil {
+		return fmt.Errorf("kernel: %s: %w", name, err)
+	}
+	d.memory, d.inside = memory, inside
 	pairs := make([]*vhost, 0, len(rings))
 	for i, p := range rings {
 		w, err := d.newVhost(i, m, f, p)
@@ -240,6 +247,12 @@ func (d *VirtioNet) CallAt(pair int, tx bool, at sim.Time) {
 func (d *VirtioNet) ChargeFrame(t virtio.Tag, s cost.Step, n, bytes uint64) {
 	d.vcpu.ChargeFrame(t.ID, s, n, bytes)
 }
+
+// Touches says whether there is a model of TLBs that wants to know what the guest touches.
+func (d *VirtioNet) Touches() bool { return d.inside != nil }
+
+// Touch is an access of the guest's kernel to n bytes of its memory.
+func (d *VirtioNet) Touch(a mem.Addr, n int) { d.vcpu.task.cpu.touchAt(d.inside, a, n) }
 
 func (d *VirtioNet) vector(pair int, tx bool) int {
 	v := d.cfg.Vector + 2*pair

@@ -138,6 +138,10 @@ func (t *TLB) second(size PageSize) *array {
 // Flush forgets everything, as a processor without PCIDs does when it changes its space.
 func (t *TLB) Flush() { t.drop(func(tag) bool { return true }) }
 
+// FlushBut forgets everything that does not belong to the space, as changing it without
+// PCIDs leaves what is global.
+func (t *TLB) FlushBut(s *Space) { t.drop(func(have tag) bool { return have.space() != s.id }) }
+
 // FlushSpace forgets what belongs to the space.
 func (t *TLB) FlushSpace(s *Space) { t.drop(func(have tag) bool { return have.space() == s.id }) }
 

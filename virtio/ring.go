@@ -16,6 +16,13 @@ type Layout struct {
 	Desc, Avail, Used mem.Addr
 }
 
+// At is where the descriptor of a number lies, and the entries of that number in the
+// avail and the used ring.
+func (l Layout) At(i uint16) (desc, avail, used mem.Addr) {
+	n := mem.Addr(i) & (mem.Addr(l.Size) - 1)
+	return l.Desc + descLen*n, l.Avail + ringHead + availLen*n, l.Used + ringHead + usedLen*n
+}
+
 // A Pair is where a pair of queues is: one for frames to the guest, one for frames
 // from it.
 type Pair struct{ Rx, Tx Layout }

@@ -37,6 +37,13 @@ type Device interface {
 	ChargeFrame(t virtio.Tag, s cost.Step, n, bytes uint64)
 }
 
+// A Toucher is a Device behind a processor whose TLBs are modelled: if Touches says so, it
+// is told which of its memory the driver touches.
+type Toucher interface {
+	Touches() bool
+	Touch(a mem.Addr, n int)
+}
+
 // Config describes a driver. CPU and Device are required.
 type Config struct {
 	CPU      guest.CPU
@@ -62,6 +69,7 @@ type Driver struct {
 	first     int    // of them, in the next poll
 	probed    bool
 	mem       *mem.Memory
+	touch     Toucher // nil: nobody wants to know
 	work      *work
 	stat      Stat
 }
@@ -185,9 +193,13 @@ func (d *Driver) probe() error {
 		d.pairs = nil
 		return fmt.Errorf("virtnet: %w", err)
 	}
+	if t, ok := d.dev.(Toucher); ok && t.Touches() {
+		d.touch = t
+	}
 	for i := range d.pairs {
 		p := &d.pairs[i]
 		p.rx, p.tx = d.dev.Ring(i, false), d.dev.Ring(i, true)
+		p.rxLies, p.txLies = layouts[i].Rx, layouts[i].Tx
 		p.fill(d.cpu.Now())
 		p.rx.Driver.KickNeeded()
 		p.tx.Driver.DisableCalls()
@@ -216,6 +228,16 @@ func (d *Driver) Interrupt(vector int) bool {
 	}
 	d.scheduled |= 1 << p.n
 	return true
+}
+
+// touched tells of a chain and its buffer: the descriptor, its entries in both rings, and
+// n bytes at the address.
+func (d *Driver) touched(l virtio.Layout, head uint16, at mem.Addr, n int) {
+	desc, avail, used := l.At(head)
+	d.touch.Touch(desc, 16)
+	d.touch.Touch(avail, 2)
+	d.touch.Touch(used, 8)
+	d.touch.Touch(at, n)
 }
 
 // fail ends the run: the device has broken a ring.

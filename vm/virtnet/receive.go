@@ -18,8 +18,10 @@ type pair struct {
 	n          int
 	rx, tx     *virtio.Ring
 	rxAt, txAt mem.Addr // of buffer 0
-	stopped    bool     // the stack waits for room to send
-	packet     netstack.Packet
+
+	rxLies, txLies virtio.Layout
+	stopped        bool // the stack waits for room to send
+	packet         netstack.Packet
 }
 
 // Poll is virtnet_poll of every pair that was scheduled, beginning behind the one at
@@ -168,7 +170,11 @@ func (p *pair) merge(tag virtio.Tag, further int) bool {
 // buffer is the first n bytes of the buffer of a receive descriptor, which has them:
 // the ring has checked that.
 func (p *pair) buffer(head uint16, n uint32) []byte {
-	return p.d.mem.Bytes(p.rxAt+mem.Addr(head)*mem.Addr(p.d.buffer), int(n))
+	at := p.rxAt + mem.Addr(head)*mem.Addr(p.d.buffer)
+	if p.d.touch != nil {
+		p.d.touched(p.rxLies, head, at, int(n))
+	}
+	return p.d.mem.Bytes(at, int(n))
 }
 
 // fill is try_fill_recv: every free descriptor of the receive ring gets its buffer. It

@@ -75,6 +75,9 @@ func (p *pair) copy(pk *netstack.Packet, n int) []virtio.Buffer {
 	for i, desc := range w.heads {
 		at, room := p.txAt+mem.Addr(desc)*mem.PageSize, min(left, mem.PageSize)
 		page := p.d.mem.Bytes(at, room)
+		if p.d.touch != nil {
+			p.d.touched(p.txLies, desc, at, room)
+		}
 		w.bufs = append(w.bufs, virtio.Buffer{Addr: at, Len: uint32(room)})
 		left -= room
 		if i == 0 {
