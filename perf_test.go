@@ -19,6 +19,7 @@ import (
 	"ringside/nic"
 	"ringside/sim"
 	"ringside/vm"
+	"ringside/xdp"
 )
 
 // These tests hold the promises of speed and memory. What a busy machine cannot
@@ -90,6 +91,9 @@ func TestNoAllocationOnThePath(t *testing.T) {
 			c.NICs = []ringside.NIC{{MirrorIn: "spy"}}
 			c.VMs = append(c.VMs, ringside.VM{Program: vm.Sink, Bridge: ringside.NoBridge, Port: bridge.PortConfig{Name: "spy"}})
 		}},
+		{"path xdp", 60, 4, vm.Sink, func(c *ringside.Config) { c.Path = ringside.XDP }},
+		{"dropped by a program", 60, 1, vm.Sink, func(c *ringside.Config) { c.XDP.Program = passOne(xdp.DropTouch) }},
+		{"sent back by a program", 60, 1, vm.Sink, func(c *ringside.Config) { c.XDP.Program = passOne(xdp.SwapTx) }},
 		{"too slow", 60, 1, vm.Slow(10 * sim.Microsecond), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,6 +126,17 @@ func TestNoAllocationOnThePath(t *testing.T) {
 			require.Less(t, allocs, uint64(50), "allocations in %d frames", frames)
 			require.Less(t, bytes, uint64(64<<10), "bytes in %d frames", frames)
 		})
+	}
+}
+
+// passOne is the program p, but that one frame in a thousand passes.
+func passOne(p xdp.Program) xdp.Program {
+	n := 0
+	return func(x *xdp.Context) xdp.Action {
+		if n++; n%1000 == 0 {
+			return xdp.Pass
+		}
+		return p(x)
 	}
 }
 

@@ -87,7 +87,7 @@ func Cases() []Case {
 		floodAlone(2),
 		floodAlone(1024),
 		start(),
-	}, tcpCases()...)
+	}, append(xdpCases(), tcpCases()...)...)
 }
 
 // pps is the offered rate of the native cases: what the emulated machine can
