@@ -51,6 +51,7 @@ type Core struct {
 	inside bool   // in Fire: what comes is asked for at the round's end
 	round  uint64 // ticks of a round that finds nothing; 0 before the first
 	asks   uint64 // queues that such a round asks
+	ports  []*UserPort
 }
 
 // AddPoller starts p on a CPU of its own, which comes after the kernel's CPUs. Its
@@ -186,13 +187,16 @@ type UserPort struct {
 	net  *netdev
 	vm   int32
 	stat *TapStat // of one that leads to a guest
+	dev  *UserNet // likewise, once it is there
+	raw  bool     // the guest's program says when it has a frame: see VCPU.Took
 }
 
 // AddUserPort plugs in an interface of the process, whose longest frame is mtu bytes
-// with its header. Vm is the guest it leads to, in traces, -1 if it leads to none. The
+// with its header. Vm is the guest it leads to, in traces, -1 if it leads to none; raw
+// says that the guest's program says itself when it has a frame, see VCPU.Took. The
 // bridge at.Bridge is the process's from then on: the kernel neither asks it nor runs
 // its timers, and it can have no interfaces of the kernel's own.
-func (c *Core) AddUserPort(at Interface, vm int32, mtu int) (*UserPort, error) {
+func (c *Core) AddUserPort(at Interface, vm int32, raw bool, mtu int) (*UserPort, error) {
 	k := c.k
 	if !at.Alone {
 		b, err := k.bridgeOf(at.Bridge)
@@ -204,7 +208,7 @@ func (c *Core) AddUserPort(at Interface, vm int32, mtu int) (*UserPort, error) {
 		}
 		b.user = c
 	}
-	p := &UserPort{c: c, net: &netdev{user: c}, vm: vm}
+	p := &UserPort{c: c, net: &netdev{user: c}, vm: vm, raw: raw}
 	if err := k.plug(p.net, at, mtu); err != nil {
 		return nil, err
 	}
@@ -214,6 +218,7 @@ func (c *Core) AddUserPort(at Interface, vm int32, mtu int) (*UserPort, error) {
 		k.tapList = append(k.tapList, t)
 		p.stat = &t.stat
 	}
+	c.ports = append(c.ports, p)
 	return p, nil
 }
 
@@ -249,7 +254,9 @@ func (p *UserPort) Deliver(id uint64, arrived sim.Time, frame []byte) {
 	if now < arrived {
 		c.Fail(fmt.Errorf("frame %d is in %s at %v and came in at %v", id, p.net.name, now, arrived))
 	}
-	k.Latency.Record(now - arrived)
+	if !p.raw {
+		k.Latency.Record(now - arrived)
+	}
 	k.hash.Delivered(now, uint32(p.net.index), id, trace.Fate(trace.Bytes(frame), arrived))
 	if c.cpu.watched {
 		c.Show(&trace.Frame{ID: id, Point: trace.VM, Verdict: trace.Deliver, Queue: -1, Port: p.net.index, VM: p.vm, Len: len(frame), Data: frame})
@@ -275,7 +282,13 @@ func (k *Kernel) settleCores() {
 // stalledCores is CheckRest for processes that poll.
 func (k *Kernel) stalledCores() error {
 	for _, c := range k.cores {
-		if found := c.p.Stalled(); len(found) > 0 {
+		found := c.p.Stalled()
+		for _, p := range c.ports {
+			if p.dev != nil {
+				found = append(found, p.dev.stalled()...)
+			}
+		}
+		if len(found) > 0 {
 			return fmt.Errorf("stall: %s: %s", c.name, strings.Join(found, "; "))
 		}
 	}

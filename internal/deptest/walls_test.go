@@ -52,7 +52,7 @@ var walls = []wall{
 	{"syscall", "ours", "cost mem sim", "the border moves bytes between two memories: what lies behind a descriptor is the kernel's, and it calls it through an interface of its own"},
 
 	{"xdp", "ours", "sim", "a program at the driver sees one frame and what its context lends it: it cannot name the driver that runs it, nor the bridge it asks about"},
-	{"kernel", "ours", "bridge cost internal/histogram mem mmu netstack nic offload sim syscall trace virtio vxlan xdp", "the kernel drives the device and the bridge"},
+	{"kernel", "ours", "bridge cost internal/histogram mem mmu netstack nic offload sim syscall trace vhostuser virtio vxlan xdp", "the kernel drives the device and the bridge"},
 	{"kernel", "vm", "", "the kernel starts processes and knows no guest: what it knew of one would be a way round the border"},
 	{"vhostuser", "ours", "mem virtio", "a protocol is messages, a table of memory and rings: neither who sends them nor what is done with a ring"},
 	{"vswitch", "ours", "bridge cost mem offload sim trace vhostuser virtio", "a switch in user space has packet buffers, a bridge, and rings that guests have shared with it: it cannot name a device, nor the kernel that it goes around"},

@@ -1,0 +1,185 @@
+package ringside
+
+import (
+	"fmt"
+
+	"ringside/bridge"
+	"ringside/dpdk"
+	"ringside/kernel"
+	"ringside/nic"
+	"ringside/sim"
+	"ringside/vm/guest"
+	"ringside/vm/virtnet"
+	"ringside/vswitch"
+)
+
+// The path dpdk: one process has a CPU to itself, a poll-mode driver for every NIC, the
+// bridge, and the rings of every guest by vhost-user. The kernel sees no frame.
+var dpdkWiring = wiring{
+	givesUp: []string{
+		"a CPU, which is busy though nothing comes",
+		"the host's own stack at the bridge, taps, patches, tunnels and mirrors",
+		"VLAN filtering, spanning tree, neighbour suppression and a querier of the bridge",
+		"checksum and segmentation offloads, of NICs and of guests",
+	},
+	check:  checkDPDK,
+	nic:    func(h *Host, n *NIC, _ int) error { return h.openNIC(n) },
+	vm:     func(h *Host, i int) error { return h.addRaw(i, kernel.VhostUser) },
+	stack:  (*Host).addStacked,
+	finish: func(h *Host) error { _, err := h.poller(); return err },
+}
+
+// checkDPDK finds what a switch in user space has not got.
+func checkDPDK(c *Config) error {
+	switch b := &c.Bridges[0]; {
+	case len(c.Bridges) > 1 || len(c.Patches) > 0 || len(c.VTEPs) > 0:
+		return c.cannot("%d bridges, %d patches and %d tunnels; it has one bridge and ports", len(c.Bridges), len(c.Patches), len(c.VTEPs))
+	case len(b.Host.Addresses) > 0 || c.Forward || len(c.Routes) > 0 || len(c.NAT) > 0:
+		return c.cannot("a host's stack: nothing of the bridge goes through the kernel")
+	}
+	for i := range c.NICs {
+		switch n := &c.NICs[i]; {
+		case n.Bridge == NoBridge:
+			return c.cannot("%s: a NIC on no bridge", n.Name)
+		case n.Queues > 1:
+			return c.cannot("%s: %d queues; one core polls one of each NIC", n.Name, n.Queues)
+		case n.Offloads != Offloads{}:
+			return c.cannot("%s: offloads", n.Name)
+		}
+	}
+	for i := range c.VMs {
+		if v := &c.VMs[i]; v.Virtio.Queues > 1 {
+			return c.cannot("%s: %d pairs of queues; a vhost-user port has one", v.Name, v.Virtio.Queues)
+		}
+	}
+	for _, l := range c.links() {
+		switch {
+		case l.mirrorIn != "" || l.mirrorOut != "":
+			return c.cannot("%s: a mirror", l.name)
+		case l.port.NeighSuppress || l.port.NeighVLANSuppress || l.port.McastToUnicast || l.port.BackupPort != "":
+			return c.cannot("%s: NeighSuppress, McastToUnicast or BackupPort", l.name)
+		}
+	}
+	return checkVirtio(c)
+}
+
+// A pmd is the process that polls: it is kernel.Poller.
+type pmd struct {
+	*vswitch.Switch
+	core *kernel.Core
+	pool *vswitch.Pool
+}
+
+// Poll is one round of the switch.
+func (p *pmd) Poll(*kernel.Core) bool { return p.Switch.Poll() }
+
+// slack is the mbufs beside those of rings: as many as a burst for every port, and more.
+const slack = 1024
+
+// poller is the machine's process that polls, made when first asked for.
+func (h *Host) poller() (*pmd, error) {
+	if h.pmd != nil {
+		return h.pmd, nil
+	}
+	buffers := slack
+	for i := range h.cfg.NICs {
+		buffers += pmdRings(&h.cfg.NICs[i]).Buffers()
+	}
+	p := &pmd{}
+	var err error
+	if p.pool, err = vswitch.NewPool(h.Memory, buffers); err != nil {
+		return nil, err
+	}
+	if p.core, err = h.Kernel.AddPoller(kernel.PollerConfig{}, p); err != nil {
+		return nil, err
+	}
+	p.Switch, err = vswitch.New(vswitch.Config{Core: p.core, Bridge: h.Bridge, Pool: p.pool})
+	if err != nil {
+		return nil, h.cfg.cannot("%v", err)
+	}
+	h.pmd = p
+	return p, nil
+}
+
+// pmdRings is how the driver in user space sets a NIC up.
+func pmdRings(n *NIC) dpdk.Config {
+	return dpdk.Config{RxRing: n.Ring, FreeThresh: max(min(32, n.Ring/4), 1), DropEn: n.DropEn}
+}
+
+// openNIC makes a NIC that the process polls.
+func (h *Host) openNIC(n *NIC) error {
+	p, err := h.poller()
+	if err != nil {
+		return err
+	}
+	dev, err := h.newNIC(n, h.Bridge.Config().MAC, masked{h.Engine, n.Name})
+	if err != nil {
+		return err
+	}
+	cfg := pmdRings(n)
+	cfg.NIC, cfg.Memory, cfg.Pool = dev, h.Memory, p.pool
+	d, err := dpdk.Open(cfg)
+	if err != nil {
+		return err
+	}
+	u, err := p.core.AddUserPort(h.at(n.Name, n.Bridge, n.Port, n.MTU), -1, false, vswitch.DataRoom)
+	if err != nil {
+		return err
+	}
+	port, err := d.Port(p.core, 0, u.Index())
+	if err != nil {
+		return err
+	}
+	return p.plug(port, u, n.Port, true)
+}
+
+// plug gives the switch a port.
+func (p *pmd) plug(port vswitch.Port, u *kernel.UserPort, cfg bridge.PortConfig, wire bool) error {
+	return p.AddPort(port, vswitch.At{Index: u.Index(), Port: u.Port(), Config: cfg, MTU: u.MTU(), Wire: wire})
+}
+
+// masked is where a NIC sends its interrupts whose driver polls: none may come.
+type masked struct {
+	eng  *sim.Engine
+	name string
+}
+
+// Interrupt ends the run.
+func (m masked) Interrupt(vector int, _ sim.Time) {
+	m.eng.Fail(fmt.Errorf("%s: interrupt %d, and its driver polls", m.name, vector))
+}
+
+var _ nic.IRQ = masked{}
+
+// addUserDevice plugs in the virtio device of a VM's interface n, whose rings the process
+// serves.
+func (h *Host) addUserDevice(i, n int, vcpu *kernel.VCPU) (virtnet.Device, error) {
+	p, err := h.poller()
+	if err != nil {
+		return nil, err
+	}
+	v := &h.cfg.VMs[i]
+	in := v.port(n)
+	u, err := p.core.AddUserPort(h.at(in.Port.Name, in.Bridge, in.Port, in.MTU), int32(i), !v.stacked(), vswitch.DataRoom)
+	if err != nil {
+		return nil, err
+	}
+	var dev *kernel.UserNet
+	port, err := vswitch.NewVhost(vswitch.VhostConfig{Core: p.core, Guest: u, Pool: p.pool, SetUp: func() { dev.SetUp() }})
+	if err != nil {
+		return nil, err
+	}
+	dev, err = h.Kernel.AddUserNet(kernel.UserNetConfig{
+		VCPU: vcpu, Port: u, Backend: port.Backend(), MAC: in.MAC, MTU: in.MTU, RingSize: uint16(v.Virtio.Size),
+		Off: v.Virtio.Off, Vector: n * guest.VectorsPerNIC,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		if err := h.known(v, u.Port()); err != nil {
+			return nil, err
+		}
+	}
+	return dev, p.plug(port, u, in.Port, false)
+}
