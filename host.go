@@ -164,7 +164,8 @@ type Host struct {
 	devices []*cost.Account // of the NICs
 	links   []*wire.Link    // likewise, nil where a NIC has none
 	vms     []runningVM
-	placed  int // threads of guests that have a CPU
+	pmd     *pmd // on the path dpdk
+	placed  int  // threads of guests that have a CPU
 }
 
 // A runningVM is what a Host keeps of one VM.
@@ -238,7 +239,7 @@ func (c *Config) defaults() error {
 		return err
 	}
 	if c.CPUs == 0 {
-		c.CPUs = c.queues() + c.guestCPUs()
+		c.CPUs = max(c.queues()+c.guestCPUs(), 1)
 	}
 	if c.RAM == 0 {
 		c.RAM = 64 << 20
@@ -410,24 +411,26 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 	}
 	at := h.at(n.Name, n.Bridge, n.Port, n.MTU)
 	at.Host = n.Host
+	_, err := h.Kernel.AddNIC(kernel.NICConfig{
+		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads, XDP: n.XDP,
+		At: at,
+	}, func(irq nic.IRQ) (*nic.NIC, error) { return h.newNIC(n, mac, irq) })
+	return err
+}
+
+// newNIC makes the device of a NIC, with its link.
+func (h *Host) newNIC(n *NIC, mac bridge.MAC, irq nic.IRQ) (*nic.NIC, error) {
 	account := cost.NewAccount(n.Name, h.book, true)
 	link, err := h.link(n)
 	if err != nil {
-		return fmt.Errorf("%s: %w", n.Name, err)
+		return nil, fmt.Errorf("%s: %w", n.Name, err)
 	}
-	var dev *nic.NIC
-	_, err = h.Kernel.AddNIC(kernel.NICConfig{
-		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads, XDP: n.XDP,
-		At: at,
-	}, func(irq nic.IRQ) (_ *nic.NIC, err error) {
-		dev, err = nic.New(nic.Config{
-			Name: n.Name, Engine: h.Engine, Memory: h.Memory, Account: account, Drops: &h.drops, Hash: h.Hash,
-			Sink: h.cfg.Sink, Wire: n.Wire, IRQ: irq, MAC: mac, LinkBPS: n.LinkBPS, Queues: n.Queues, FIFO: n.FIFO,
-		})
-		return dev, err
+	dev, err := nic.New(nic.Config{
+		Name: n.Name, Engine: h.Engine, Memory: h.Memory, Account: account, Drops: &h.drops, Hash: h.Hash,
+		Sink: h.cfg.Sink, Wire: n.Wire, IRQ: irq, MAC: mac, LinkBPS: n.LinkBPS, Queues: n.Queues, FIFO: n.FIFO,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if h.NIC == nil {
 		h.NIC = dev
@@ -436,7 +439,7 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 		link.Plug(dev)
 	}
 	h.NICs, h.devices, h.links = append(h.NICs, dev), append(h.devices, account), append(h.links, link)
-	return nil
+	return dev, nil
 }
 
 func (h *Host) addVM(i int) error {

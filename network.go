@@ -369,8 +369,11 @@ func inherit[T comparable](to *T, all, otherwise T) {
 	}
 }
 
-// queues is the number of all receive queues, each with a vector.
+// queues is the number of all receive queues that have a vector, and so a CPU.
 func (c *Config) queues() (n int) {
+	if c.Path == DPDK {
+		return 0
+	}
 	for i := range c.NICs {
 		n += c.NICs[i].Queues
 	}

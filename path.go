@@ -85,6 +85,7 @@ type wiring struct {
 var wirings = [numPaths]wiring{
 	Native: {vm: (*Host).addProcess, stack: (*Host).addStacked},
 	Vhost:  vhostWiring,
+	DPDK:   dpdkWiring,
 	XDP:    xdpWiring,
 }
 
@@ -125,8 +126,11 @@ func (c *Config) hasVCPU(v *VM) bool { return v.stacked() || c.Path != Native &&
 
 // backend is who serves the rings of guests with Processes.
 func (h *Host) backend() kernel.Backend {
-	if h.cfg.Path == Virtio {
+	switch h.cfg.Path {
+	case Virtio:
 		return kernel.VMM
+	case DPDK:
+		return kernel.VhostUser
 	}
 	return kernel.VhostNet
 }

@@ -26,7 +26,7 @@ var dpdkWiring = wiring{
 	nic:    func(h *Host, n *NIC, _ int) error { return h.openNIC(n) },
 	vm:     func(h *Host, i int) error { return h.addRaw(i, kernel.VhostUser) },
 	stack:  (*Host).addStacked,
-	finish: func(h *Host) error { _, err := h.poller(); return err },
+	finish: (*Host).startPolling,
 }
 
 // checkDPDK finds what a switch in user space has not got.
@@ -68,6 +68,7 @@ type pmd struct {
 	*vswitch.Switch
 	core *kernel.Core
 	pool *vswitch.Pool
+	devs []*kernel.UserNet
 }
 
 // Poll is one round of the switch.
@@ -181,5 +182,19 @@ func (h *Host) addUserDevice(i, n int, vcpu *kernel.VCPU) (virtnet.Device, error
 			return nil, err
 		}
 	}
+	p.devs = append(p.devs, dev)
 	return dev, p.plug(port, u, in.Port, false)
+}
+
+// startPolling has the guests' drivers set their devices up at once: what comes for a
+// guest without buffers is dropped, and does not wait as it does on a tap.
+func (h *Host) startPolling() error {
+	p, err := h.poller()
+	if err != nil {
+		return err
+	}
+	for _, dev := range p.devs {
+		dev.SetUp()
+	}
+	return h.Engine.Err()
 }

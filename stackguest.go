@@ -85,7 +85,9 @@ func (c *Config) guestCPUs() int {
 	threads, most := len(c.VMs), 4
 	for i := range c.VMs {
 		if v := &c.VMs[i]; c.hasVCPU(v) {
-			threads += v.Virtio.Queues * (1 + len(v.Interfaces))
+			if c.Path != DPDK { // the workers
+				threads += v.Virtio.Queues * (1 + len(v.Interfaces))
+			}
 			most = 8
 		}
 	}
@@ -138,7 +140,10 @@ func (h *Host) addInterface(i, n int, vcpu *kernel.VCPU) (guest.Interface, error
 }
 
 // addDevice plugs in the virtio device of a VM's interface n.
-func (h *Host) addDevice(i, n int, vcpu *kernel.VCPU, by kernel.Backend) (*kernel.VirtioNet, error) {
+func (h *Host) addDevice(i, n int, vcpu *kernel.VCPU, by kernel.Backend) (virtnet.Device, error) {
+	if by == kernel.VhostUser {
+		return h.addUserDevice(i, n, vcpu)
+	}
 	v := &h.cfg.VMs[i]
 	in := v.port(n)
 	cpu := h.place(v.Virtio.CPU)

@@ -22,6 +22,7 @@ type Config struct {
 	// FreeThresh is how many descriptors are refilled before the device is told
 	// (rx_free_thresh); 0 means 32, 1 is a doorbell for every burst.
 	FreeThresh int
+	DropEn     bool // SRRCTL.DROP_EN: a queue without descriptors drops at once
 	// Scalar is the driver's plain code, which takes and frees mbufs one at a time; the
 	// default is its vector code.
 	Scalar bool

@@ -60,7 +60,11 @@ func (d *Device) setUpRx(i int) error {
 	d.poke(nic.RDBAL(i), uint32(q.base))
 	d.poke(nic.RDBAH(i), uint32(q.base>>32))
 	d.poke(nic.RDLEN(i), uint32(n*nic.DescSize))
-	d.poke(nic.SRRCTL(i), uint32(nic.Srrctl(vswitch.DataRoom>>nic.SrrctlBSizeShift)|nic.SrrctlAdvOneBuf))
+	srrctl := nic.Srrctl(vswitch.DataRoom>>nic.SrrctlBSizeShift) | nic.SrrctlAdvOneBuf
+	if d.cfg.DropEn {
+		srrctl |= nic.SrrctlDropEN
+	}
+	d.poke(nic.SRRCTL(i), uint32(srrctl))
 	d.poke(nic.RXDCTL(i), uint32(nic.DctlENABLE))
 	d.poke(nic.RDT(i), uint32(n-1))
 	q.tags = d.nic.RxTags(i)

@@ -31,6 +31,7 @@ type CPU struct {
 	tlb   *mmu.TLB   // nil without a model
 	timer *sim.Timer // armed for the moment there is something to do
 
+	lone    bool         // belongs to a process that polls: see Core
 	watched bool         // somebody watches the run: the kernel has a sink
 	border  border       // what it has seen of the tasks' borders
 	running bool         // inside Fire: work found now is seen by the loop

@@ -64,6 +64,7 @@ func (k *Kernel) AddPoller(cfg PollerConfig, p Poller) (*Core, error) {
 	if c.name == "" {
 		c.name = "pmd"
 	}
+	c.cpu.lone = true
 	c.timer = k.eng.NewTimer(c.name, c)
 	k.cores = append(k.cores, c)
 	k.eng.Arm(c.timer, k.eng.Now())

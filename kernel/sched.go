@@ -193,7 +193,7 @@ func (c *CPU) idle() bool { return c.load() == 0 }
 // stays at the choice.
 func (t *task) selectCPU(by *CPU) *CPU {
 	prev, target := t.cpu, t.cpu
-	if by != nil && by != prev && t.allowed.Has(by.id) {
+	if by != nil && by != prev && !by.lone && t.allowed.Has(by.id) {
 		target = affine(prev, by)
 	}
 	if target.idle() {
