@@ -1,0 +1,77 @@
+package workload
+
+import (
+	"fmt"
+	"strings"
+
+	"ringside"
+	"ringside/internal/spell"
+	"ringside/load"
+	"ringside/machine"
+	"ringside/sim"
+)
+
+// Knobs are what a published measurement may vary. The zero value is frames of 64 bytes
+// with FCS, one flow, and what the case does by itself.
+type Knobs struct {
+	Size  int // of frames, with FCS; 0 means 64
+	Flows int // 0 means 1
+	Batch int // frames that are taken at once, where the case has such a bound; 0 means its own
+	Cores int // that poll, with a queue each; 0 means 1
+	Ring  int // receive descriptors; 0 means 512
+}
+
+// A Setup is a machine with its load.
+type Setup struct {
+	Config ringside.Config
+	// Dests is who frames are for, by NIC; a NIC without has no load.
+	Dests [][]load.MAC
+	Spec  load.Spec
+	// Count is the frames that count, of all that happened so far.
+	Count func(*ringside.Report) uint64
+	// CPUs are those that do the work; the busiest of them is the one core. None means
+	// all.
+	CPUs        []int
+	Warmup, For sim.Time // 0 means 1 ms and 4 ms
+}
+
+// A Case is a workload by its name.
+type Case struct {
+	Name   string
+	Does   string // what is run here
+	Stands string // for what, and what of that is left out
+	make   func(*Setup, Knobs)
+}
+
+// Cases lists the workloads.
+func Cases() []Case { return cases }
+
+// Find is the workload of a name.
+func Find(name string) (*Case, error) {
+	var names []string
+	for i := range cases {
+		if cases[i].Name == name {
+			return &cases[i], nil
+		}
+		names = append(names, cases[i].Name)
+	}
+	hint := ""
+	if near := spell.Nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q? ", near)
+	}
+	return nil, fmt.Errorf("there is no workload %q: %sthere are %s", name, hint, strings.Join(names, ", "))
+}
+
+// Make is the machine and the load of a case. A nil machine is the price book's own.
+func (c *Case) Make(m *machine.Machine, k Knobs) Setup {
+	s := Setup{Config: ringside.Config{Machine: m, Ring: 512, CPUs: 1}}
+	if k.Ring > 0 {
+		s.Config.Ring = k.Ring
+	}
+	s.Spec.Flows = max(k.Flows, 1)
+	if k.Size > 0 {
+		s.Spec.Sizes = []load.Size{{Bytes: k.Size}}
+	}
+	c.make(&s, k)
+	return s
+}

@@ -1,0 +1,147 @@
+package workload
+
+import (
+	"fmt"
+
+	"ringside"
+	"ringside/load"
+	"ringside/machine"
+	"ringside/nic"
+	"ringside/sim"
+)
+
+// A Result is what a machine made of a workload.
+type Result struct {
+	Frames   uint64  // that counted, in the time that was measured
+	PPS      float64 // of them, a second
+	CorePPS  float64 // a second that the busiest CPU was busy
+	Busy     float64 // its share of the time
+	Cycles   float64 // of the busiest CPU, a frame
+	Bound    Bound
+	Report   *ringside.Report // of the whole run
+	Interval sim.Time
+}
+
+// A Bound is what kept a rate from being higher.
+type Bound string
+
+// What can be in the way.
+const (
+	ByCPU    Bound = "cpu"
+	ByLink   Bound = "link"   // the wires carried all they can, and it was taken
+	ByNIC    Bound = "nic"    // the adapter takes no more, as the machine's file has it
+	ByDevice Bound = "device" // its transfers over the bus
+)
+
+// full is the share of time from which on a CPU has nothing left.
+const full = 0.98
+
+// Run puts the case on a machine, lets it get going, and reads it for a while.
+func (c *Case) Run(m *machine.Machine, k Knobs) (*Result, error) {
+	s := c.Make(m, k)
+	r, err := s.run()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Name, err)
+	}
+	if m != nil && m.NIC.PPS != 0 && r.PPS > float64(m.NIC.PPS) {
+		r.PPS, r.Bound = float64(m.NIC.PPS), ByNIC
+	}
+	return r, nil
+}
+
+func (s *Setup) run() (*Result, error) {
+	offered, err := s.plug()
+	if err != nil {
+		return nil, err
+	}
+	h, err := ringside.New(s.Config)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	if s.Warmup == 0 {
+		s.Warmup = sim.Millisecond
+	}
+	if s.For == 0 {
+		s.For = 4 * sim.Millisecond
+	}
+	// A CPU that finds work without end stops for events only: one is where it is read.
+	stop := h.Engine.NewTimer("workload/read", sim.HandlerFunc(func(sim.Time) {}))
+	until := func(at sim.Time) error {
+		h.Engine.Arm(stop, at)
+		return h.RunUntil(at)
+	}
+	if err := until(s.Warmup); err != nil {
+		return nil, err
+	}
+	before, sent := h.Report(), total(offered)
+	if err := until(s.Warmup + s.For); err != nil {
+		return nil, err
+	}
+	return s.read(before, h.Report(), total(offered)-sent), nil
+}
+
+// plug puts a load on each wire that has one.
+func (s *Setup) plug() ([]*load.Generator, error) {
+	c := &s.Config
+	if len(c.NICs) == 0 {
+		c.NICs = []ringside.NIC{{}}
+	}
+	var list []*load.Generator
+	for i, dests := range s.Dests {
+		if len(dests) == 0 {
+			continue
+		}
+		bps := c.LinkBPS
+		if bps == 0 && c.Machine != nil {
+			bps = c.Machine.NIC.LinkBPS
+		}
+		g, err := load.New(load.Config{
+			Spec: s.Spec, Seed: c.Seed + uint64(i), LinkBPS: bps, Dests: dests, FirstID: 1 + uint64(i)<<40,
+		})
+		if err != nil {
+			return nil, err
+		}
+		c.NICs[i].Wire = g
+		list = append(list, g)
+	}
+	return list, nil
+}
+
+func total(list []*load.Generator) (n uint64) {
+	for _, g := range list {
+		n += g.Sent()
+	}
+	return n
+}
+
+// read makes a Result of two reports and how many frames were sent between them.
+func (s *Setup) read(before, after *ringside.Report, sent uint64) *Result {
+	r := &Result{Frames: s.Count(after) - s.Count(before), Report: after, Interval: s.For}
+	seconds := float64(s.For) / float64(sim.Second)
+	cpus := s.CPUs
+	if len(cpus) == 0 {
+		for i := range after.CPUs {
+			cpus = append(cpus, i)
+		}
+	}
+	var busy, cycles float64
+	for _, i := range cpus {
+		if b := float64(after.CPUs[i].BusyNs - before.CPUs[i].BusyNs); b > busy {
+			busy, cycles = b, float64(after.CPUs[i].Cycles-before.CPUs[i].Cycles)
+		}
+	}
+	r.PPS, r.Busy = float64(r.Frames)/seconds, busy/(seconds*1e9)
+	r.CorePPS, r.Cycles = r.PPS/max(r.Busy, 1e-9), cycles/max(float64(r.Frames), 1)
+	switch {
+	case r.Busy >= full && float64(r.Frames) < 0.999*float64(sent):
+		r.Bound = ByCPU
+	case float64(r.Frames) >= 0.999*float64(sent):
+		r.Bound = ByLink
+	default:
+		r.Bound = ByDevice
+	}
+	return r
+}
+
+var _ nic.Wire = (*load.Generator)(nil)
