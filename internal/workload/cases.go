@@ -1,8 +1,17 @@
 package workload
 
+import "ringside/xdp"
+
 // cases is the table of workloads, by path.
 var cases = []Case{
-	{"kernel-drop", "a port of the kernel's bridge that blocks: driver, GRO, receive core, first hook, freed",
+	{"xdp-drop", "a program at the driver drops every frame unread", "XDP_DROP", xdpVerdict(xdp.DropAll, false, droppedByKernel)},
+	{"xdp-drop-read", "a program at the driver reads every frame and drops it", "XDP_DROP of a program that reads the frame", xdpVerdict(xdp.DropTouch, false, droppedByKernel)},
+	{"xdp-tx", "a program swaps the addresses and sends every frame back", "XDP_TX", xdpVerdict(xdp.SwapTx, false, toWire)},
+	{"xdp-redirect", "a program sends every frame on by another NIC, through the bulk queue", "XDP_REDIRECT by a map of devices", xdpRedirect},
+	{"xdp-pass-drop", "a program passes all, and the stack drops as in kernel-drop", "XDP_PASS in front of a drop in iptables raw", xdpPassDrop},
+	{"xdp-generic-drop", "a program behind the driver drops sk_buffs", "generic XDP_DROP", xdpVerdict(xdp.DropTouch, true, droppedByKernel)},
+	{"xdp-generic-tx", "a program behind the driver sends sk_buffs back", "generic XDP_TX", xdpVerdict(xdp.SwapTx, true, toWire)},
+	{"kernel-drop", "a port of the kernel's bridge that is in no VLAN: driver, GRO, receive core, first hook, freed",
 		"a drop in iptables raw; the hook of netfilter and its one rule are not there", kernelDrop},
 	{"udp-no-port", "driver, GRO, receive core, the host's IP layer, freed",
 		"UDP to a port that nobody has; no ICMP error is sent", udpNoPort},

@@ -5,10 +5,10 @@ import (
 
 	"ringside"
 	"ringside/bridge"
-	"ringside/bridge/stp"
 	"ringside/load"
 	"ringside/sim"
 	"ringside/vm"
+	"ringside/xdp"
 )
 
 // Addresses of workloads: the host's own, and stations behind the second NIC.
@@ -19,10 +19,11 @@ var (
 	guest   = load.MAC{2, 0, 0, 0, 1, 0}
 )
 
-// kernelDrop: the bridge's port blocks, so the first hook behind the receive core frees
-// the frame.
+// kernelDrop: frames are of no VLAN that the bridge's port is in, so what comes first
+// behind the receive core frees them.
 func kernelDrop(s *Setup, _ Knobs) {
-	s.Config.NICs = []ringside.NIC{{Port: bridge.PortConfig{State: stp.Blocking}}}
+	s.Config.Bridges = []ringside.Bridge{{Config: bridge.Config{VLANFiltering: true}}}
+	s.Config.NICs = []ringside.NIC{{Port: bridge.PortConfig{NoPVID: true}}}
 	s.Dests = [][]load.MAC{{farMAC}}
 	s.Count = droppedByKernel
 }
@@ -92,3 +93,24 @@ func twoPorts(s *Setup, both bool) {
 }
 
 func toWire(r *ringside.Report) uint64 { return r.Conservation.ToWire }
+
+// xdpVerdict is a program at the driver whose verdict is the whole story.
+func xdpVerdict(p xdp.Program, generic bool, count func(*ringside.Report) uint64) func(*Setup, Knobs) {
+	return func(s *Setup, _ Knobs) {
+		s.Config.NICs = []ringside.NIC{{XDP: ringside.XDPConfig{Program: p, Generic: generic}}}
+		s.Dests = [][]load.MAC{{farMAC}}
+		s.Count = count
+	}
+}
+
+// xdpRedirect sends every frame on by a second NIC.
+func xdpRedirect(s *Setup, _ Knobs) {
+	twoPorts(s, false)
+	s.Config.NICs[0].XDP = ringside.XDPConfig{Program: xdp.RedirectByMap, Devices: []string{"eth1"}}
+}
+
+// xdpPassDrop is kernelDrop behind a program that passes all.
+func xdpPassDrop(s *Setup, k Knobs) {
+	kernelDrop(s, k)
+	s.Config.NICs[0].XDP = ringside.XDPConfig{Program: xdp.PassAll}
+}
