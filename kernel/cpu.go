@@ -62,6 +62,7 @@ type CPU struct {
 	xdpRing struct {     // what Tx has put there wants a doorbell
 		d *driver
 		q *txQueue
+		n uint64 // of frames, which the device does not know of yet
 	}
 
 	// Room to work in, for frames that a device cannot send as they are.

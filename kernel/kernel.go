@@ -263,6 +263,7 @@ func (k *Kernel) InFlight() (n uint64) {
 	for _, c := range k.cpus {
 		n += uint64(len(c.backlog.queue))
 		c.eachRaw(func(*skb) { n++ })
+		n += c.xdpRing.n
 	}
 	for _, c := range k.cores {
 		n += c.p.InFlight()

@@ -468,7 +468,7 @@ func (c *CPU) flushXDP() {
 	c.flushSockets()
 	if d := c.xdpRing.d; d != nil {
 		d.doorbell(c, c.xdpRing.q)
-		c.xdpRing.d, c.xdpRing.q = nil, nil
+		c.xdpRing.d, c.xdpRing.q, c.xdpRing.n = nil, nil, 0
 	}
 }
 
@@ -482,6 +482,7 @@ func (d *driver) xdpTx(c *CPU, s *skb) bool {
 		return false
 	}
 	c.xdpRing.d, c.xdpRing.q = d, q
+	c.xdpRing.n++
 	return true
 }
 

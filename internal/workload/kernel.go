@@ -107,6 +107,7 @@ func xdpVerdict(p xdp.Program, generic bool, count func(*ringside.Report) uint64
 func xdpRedirect(s *Setup, _ Knobs) {
 	twoPorts(s, false)
 	s.Config.NICs[0].XDP = ringside.XDPConfig{Program: xdp.RedirectByMap, Devices: []string{"eth1"}}
+	s.Config.NICs[1].XDP = ringside.XDPConfig{Program: xdp.PassAll} // else it has no ring for such frames
 }
 
 // xdpPassDrop is kernelDrop behind a program that passes all.
