@@ -76,6 +76,7 @@ type irq struct {
 	d      *driver
 	vector int
 	kind   irqKind
+	vf     *VirtualFunction // of irqVF
 }
 
 type irqKind uint8
@@ -84,6 +85,7 @@ const (
 	irqDevice irqKind = iota
 	irqTimer          // of the vector's NAPI instance, which defers interrupts
 	irqIPI            // from another CPU
+	irqVF             // of a virtual function, for its guest
 )
 
 // interrupt runs the hard handler.
@@ -93,6 +95,8 @@ func (c *CPU) interrupt(i irq) {
 		i.d.napi[i.vector].watchdog(c)
 	case irqIPI:
 		c.ipiHandler()
+	case irqVF:
+		i.vf.interrupt(c, i.vector)
 	default:
 		i.d.interrupt(c, i.vector)
 	}

@@ -26,6 +26,7 @@ type driver struct {
 	rx   []*rxQueue
 	tx   []*txQueue
 	napi []*napi
+	pf   *pf // of a device with virtual functions
 	node int // that its slot is on
 
 	offloads Offloads
@@ -48,6 +49,7 @@ const (
 
 type rxQueue struct {
 	index       int
+	reg         int    // its number in the device
 	ring        []byte // descriptors, as the driver sees the device's memory
 	base        mem.Addr
 	size        int
@@ -84,6 +86,7 @@ func (b *rxBuffer) place(i int) mem.Addr {
 
 type txQueue struct {
 	index       int
+	reg         int // its number in the device
 	ring        []byte
 	base        mem.Addr
 	size        int
@@ -99,6 +102,10 @@ func (q *txQueue) desc(i int) nic.TxDesc {
 
 // interrupt is the hard handler of vector v: igb_msix_ring.
 func (d *driver) interrupt(c *CPU, v int) {
+	if d.pf != nil && v == otherVector {
+		d.pf.msixOther(c)
+		return
+	}
 	if d.k.batching.Interrupts == PerFrame && v < len(d.napi) {
 		d.onePerFrame(c, v)
 		return
@@ -121,7 +128,7 @@ func (d *driver) unmask(c *CPU, n *napi) {
 // and returns how many.
 func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	d.dev.CatchUp(c.clock.Now())
-	k, m, tags := d.k, d.k.mem, d.dev.RxTags(q.index)
+	k, m, tags := d.k, d.k.mem, d.dev.RxTags(q.reg)
 	n, frags, lost := 0, uint64(0), uint64(0)
 	ntc := q.nextToClean
 	for n < len(list) {
@@ -280,14 +287,14 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 	// that comes round to it would take an old frame again.
 	q.desc(q.nextToUse).Give(0)
 	if c == nil { // probing: not billed
-		d.poke(nic.RDT(q.index), uint32(q.nextToUse))
+		d.poke(nic.RDT(q.reg), uint32(q.nextToUse))
 		return
 	}
 	if allocated > 0 {
 		c.shared(cost.IgbAllocMappedPage, allocated, "")
 	}
 	c.shared(cost.IgbAllocRxBuffers, 1, fmt1(c, "RDT = %d", q.nextToUse))
-	d.write(c, nic.RDT(q.index), uint32(q.nextToUse))
+	d.write(c, nic.RDT(q.reg), uint32(q.nextToUse))
 }
 
 // restock finds a block for the descriptor at the index at, the first of the left
@@ -381,7 +388,7 @@ func (d *driver) post(c *CPU, q *txQueue, s *skb) bool {
 		if i == need-1 {
 			cmd |= nic.TxEOP | nic.TxRS
 			q.pending[at] = s
-			d.dev.SetTxTag(q.index, uint32(at), nic.Tag{ID: s.id, Arrived: s.arrived})
+			d.dev.SetTxTag(q.reg, uint32(at), nic.Tag{ID: s.id, Arrived: s.arrived})
 		}
 		q.desc(at).Give(uint64(addr), n, cmd, ask.paylen)
 		if opts != 0 {
@@ -397,7 +404,7 @@ func (d *driver) post(c *CPU, q *txQueue, s *skb) bool {
 
 func (d *driver) doorbell(c *CPU, q *txQueue) {
 	c.shared(cost.IgbTxDoorbell, 1, fmt1(c, "TDT = %d", q.nextToUse))
-	d.write(c, nic.TDT(q.index), uint32(q.nextToUse))
+	d.write(c, nic.TDT(q.reg), uint32(q.nextToUse))
 }
 
 // cleanTx is igb_clean_tx_irq: frees what was sent, then lets waiting frames in.
@@ -441,6 +448,15 @@ func (d *driver) cleanTx(c *CPU, q *txQueue) {
 	if len(q.qdisc) < waited {
 		d.doorbell(c, q)
 	}
+}
+
+// register is the number that queue i has in the device: those of a PF are behind the
+// pools of its VFs.
+func (d *driver) register(i int) int {
+	if d.pf != nil {
+		return len(d.pf.vfs) + i
+	}
+	return i
 }
 
 // write is writel on a running machine: the caller has charged it.

@@ -73,6 +73,7 @@ type Kernel struct {
 	tasks   []*task
 	vcpus   []*VCPU
 	virtios []*VirtioNet
+	vfs     []*VirtualFunction
 	cores   []*Core // of processes that poll
 	vteps   []*vtep
 	tunnels []*vxlanPort
@@ -282,6 +283,11 @@ func (k *Kernel) CheckRest() error {
 	for _, d := range k.virtios {
 		if found := d.stalled(); len(found) > 0 {
 			return fmt.Errorf("stall: %s", strings.Join(found, "; "))
+		}
+	}
+	for _, v := range k.vfs {
+		if found := v.stalled(); found != "" {
+			return fmt.Errorf("stall: %s", found)
 		}
 	}
 	for _, c := range k.cpus {

@@ -177,7 +177,7 @@ func (n *napi) deferred(c *CPU) bool {
 
 // Fire is the timer's: its hard interrupt waits for the CPU.
 func (n *napi) Fire(now sim.Time) {
-	n.cpu.irqs = append(n.cpu.irqs, irq{n.drv, n.index, irqTimer})
+	n.cpu.irqs = append(n.cpu.irqs, irq{d: n.drv, vector: n.index, kind: irqTimer})
 	n.cpu.kick(now)
 }
 

@@ -21,6 +21,7 @@ type NICConfig struct {
 	Offloads Offloads // the zero value is none
 	XDP      XDPConfig
 	Node     int // that its slot and its rings are on
+	VFs      int // virtual functions, up to nic.MaxVFs; the device has as many. Then Queues is 1
 
 	// IRQAffinity is the CPUs that each vector may interrupt (smp_affinity), one after
 	// another; the last holds for all that follow. The vector goes to the one of them
@@ -56,6 +57,8 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 		return 0, fmt.Errorf("kernel: %s: %d queues; 1 to %d are possible", cfg.Name, cfg.Queues, nic.MaxQueues)
 	case cfg.Ring < 8 || cfg.Ring > maxRing || cfg.Ring%8 != 0:
 		return 0, fmt.Errorf("kernel: %s: a ring of %d descriptors; 8 to %d are possible, a multiple of 8", cfg.Name, cfg.Ring, maxRing)
+	case cfg.VFs < 0 || cfg.VFs > nic.MaxVFs || cfg.VFs > 0 && cfg.Queues != 1:
+		return 0, fmt.Errorf("kernel: %s: %d virtual functions beside %d queues; up to %d beside one are possible", cfg.Name, cfg.VFs, cfg.Queues, nic.MaxVFs)
 	case cfg.FirstCPU < 0:
 		return 0, fmt.Errorf("kernel: %s: interrupts from CPU %d on; the first is CPU 0", cfg.Name, cfg.FirstCPU)
 	}
@@ -88,6 +91,12 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 		return 0, err
 	}
 	d.dev = dev
+	if dev.VFs() != cfg.VFs {
+		return 0, fmt.Errorf("kernel: %s has %d virtual functions and not %d", cfg.Name, dev.VFs(), cfg.VFs)
+	}
+	if cfg.VFs > 0 {
+		d.pf = newPF(d, cfg)
+	}
 	cfg.At.Port.Name, d.net.drv = cfg.Name, d
 	if err := k.plug(d.net, cfg.At, longest); err != nil {
 		return 0, err
@@ -131,7 +140,11 @@ func (d *driver) probe(cfg NICConfig) error {
 		c.setContended()
 		d.napi = append(d.napi, d.newNAPI(i, c, cfg))
 	}
-	d.setUpRSS(cfg.Queues)
+	if d.pf != nil {
+		d.pf.setUp(cfg)
+	} else {
+		d.setUpRSS(cfg.Queues)
+	}
 	d.setUpRxOffloads()
 	d.setUpVectors(cfg)
 	d.poke(nic.RLPML, d.longest())
@@ -139,6 +152,9 @@ func (d *driver) probe(cfg NICConfig) error {
 	// A port of a bridge is promiscuous: the bridge decides, not the filter.
 	d.poke(nic.RCTL, uint32(nic.RctlEN|nic.RctlUPE|nic.RctlMPE|nic.RctlBAM|nic.RctlLPE|nic.RctlSECRC))
 	d.poke(nic.EIMS, 1<<cfg.Queues-1)
+	if d.pf != nil {
+		d.pf.begin()
+	}
 	return d.k.eng.Err()
 }
 
@@ -167,7 +183,7 @@ func (d *driver) newNAPI(i int, c *CPU, cfg NICConfig) *napi {
 }
 
 func (d *driver) setUpRx(i int, cfg NICConfig) error {
-	q := &rxQueue{index: i, size: cfg.Ring, buffers: make([]rxBuffer, cfg.Ring)}
+	q := &rxQueue{index: i, reg: d.register(i), size: cfg.Ring, buffers: make([]rxBuffer, cfg.Ring)}
 	if cfg.XDP.Program != nil {
 		q.headroom = xdpMore
 	}
@@ -176,15 +192,15 @@ func (d *driver) setUpRx(i int, cfg NICConfig) error {
 		return err
 	}
 	d.rx = append(d.rx, q)
-	d.poke(nic.RDBAL(i), uint32(q.base))
-	d.poke(nic.RDBAH(i), uint32(q.base>>32))
-	d.poke(nic.RDLEN(i), uint32(cfg.Ring*nic.DescSize))
+	d.poke(nic.RDBAL(q.reg), uint32(q.base))
+	d.poke(nic.RDBAH(q.reg), uint32(q.base>>32))
+	d.poke(nic.RDLEN(q.reg), uint32(cfg.Ring*nic.DescSize))
 	srrctl := nic.Srrctl(rxBufferSize>>nic.SrrctlBSizeShift) | nic.SrrctlAdvOneBuf
 	if cfg.DropEn {
 		srrctl |= nic.SrrctlDropEN
 	}
-	d.poke(nic.SRRCTL(i), uint32(srrctl))
-	d.poke(nic.RXDCTL(i), uint32(nic.DctlENABLE))
+	d.poke(nic.SRRCTL(q.reg), uint32(srrctl))
+	d.poke(nic.RXDCTL(q.reg), uint32(nic.DctlENABLE))
 	q.cleaned = cfg.Ring - 1 // one stays empty: head = tail means none
 	d.refill(nil, q)
 	if q.empty() {
@@ -194,16 +210,16 @@ func (d *driver) setUpRx(i int, cfg NICConfig) error {
 }
 
 func (d *driver) setUpTx(i int) error {
-	q := &txQueue{index: i, size: txRingSize, pending: make([]*skb, txRingSize)}
+	q := &txQueue{index: i, reg: d.register(i), size: txRingSize, pending: make([]*skb, txRingSize)}
 	var err error
 	if q.base, q.ring, err = d.k.allocRing(txRingSize); err != nil {
 		return err
 	}
 	d.tx = append(d.tx, q)
-	d.poke(nic.TDBAL(i), uint32(q.base))
-	d.poke(nic.TDBAH(i), uint32(q.base>>32))
-	d.poke(nic.TDLEN(i), uint32(txRingSize*nic.DescSize))
-	d.poke(nic.TXDCTL(i), uint32(nic.DctlENABLE))
+	d.poke(nic.TDBAL(q.reg), uint32(q.base))
+	d.poke(nic.TDBAH(q.reg), uint32(q.base>>32))
+	d.poke(nic.TDLEN(q.reg), uint32(txRingSize*nic.DescSize))
+	d.poke(nic.TXDCTL(q.reg), uint32(nic.DctlENABLE))
 	return nil
 }
 

@@ -56,6 +56,7 @@ type VCPU struct {
 type virq struct {
 	vector int
 	at     sim.Time
+	posted bool // by hardware: no exit, also not for its end
 }
 
 // AddVCPU makes a virtual CPU; Start lets a guest run on it.
@@ -112,7 +113,11 @@ func (v *VCPU) see(now sim.Time) {
 			later = append(later, q)
 			continue
 		}
-		v.eois++
+		if q.posted {
+			v.Charge(cost.VtdPostedIntr, 1)
+		} else {
+			v.eois++
+		}
 		v.guest.Interrupt(q.vector)
 	}
 	v.irqs = later
@@ -156,7 +161,16 @@ func (v *VCPU) inject(c *CPU, vector int) {
 	v.injectAt(c, c.clock.Now(), vector)
 }
 
-func (v *VCPU) injectAt(by *CPU, at sim.Time, vector int) {
+func (v *VCPU) injectAt(by *CPU, at sim.Time, vector int) { v.pend(by, virq{vector: vector, at: at}) }
+
+// post is an interrupt that the hardware puts into the guest at the time at; by is the
+// CPU that has woken it for that, nil if it was awake.
+func (v *VCPU) post(by *CPU, at sim.Time, vector int) { v.pend(by, virq{vector, at, true}) }
+
+// pend has an interrupt wait for the guest. One of its vector that waits already takes
+// it in.
+func (v *VCPU) pend(by *CPU, irq virq) {
+	at, vector := irq.at, irq.vector
 	v.task.wakeThread(by, at)
 	for i := range v.irqs {
 		if q := &v.irqs[i]; q.vector == vector {
@@ -164,7 +178,7 @@ func (v *VCPU) injectAt(by *CPU, at sim.Time, vector int) {
 			return
 		}
 	}
-	v.irqs = append(v.irqs, virq{vector, at})
+	v.irqs = append(v.irqs, irq)
 }
 
 // Now is the time of the CPU: the end of everything charged to it so far.
