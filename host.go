@@ -34,7 +34,8 @@ type Config struct {
 	// Machine, if not nil, is what the prices of Book are moved to. Its NIC's link and
 	// what its kernel cannot do fill in what this Config leaves out.
 	Machine *machine.Machine
-	Path    Path // that frames take between NICs and guests; the zero value is Native
+	Path    Path        // that frames take between NICs and guests; the zero value is Native
+	SRIOV   SRIOVConfig // of the path sriov
 
 	Bridges []Bridge // nil means one; the first is where everything is plugged in that names none
 	NICs    []NIC    // nil means one
@@ -164,8 +165,9 @@ type Host struct {
 	devices []*cost.Account // of the NICs
 	links   []*wire.Link    // likewise, nil where a NIC has none
 	vms     []runningVM
-	pmd     *pmd // on the path dpdk
-	placed  int  // threads of guests that have a CPU
+	pmd     *pmd       // on the path dpdk
+	placed  int        // threads of guests that have a CPU
+	iommu   *mmu.IOMMU // nil without
 }
 
 // A runningVM is what a Host keeps of one VM.
@@ -173,6 +175,7 @@ type runningVM struct {
 	name   string
 	cpu    int
 	kernel *guest.Kernel // of a guest with Processes
+	vfs    []*kernel.VirtualFunction
 }
 
 // New builds a machine and starts its guests: they run as soon as time does.
@@ -322,6 +325,9 @@ func (h *Host) build() error {
 		}
 	}
 	for _, l := range c.links() {
+		if l.mirrorIn == "" && l.mirrorOut == "" {
+			continue
+		}
 		if err := h.Kernel.Mirror(l.name, l.mirrorIn, l.mirrorOut); err != nil {
 			return err
 		}
@@ -412,7 +418,7 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 	at := h.at(n.Name, n.Bridge, n.Port, n.MTU)
 	at.Host = n.Host
 	_, err := h.Kernel.AddNIC(kernel.NICConfig{
-		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads, XDP: n.XDP,
+		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, VFs: h.cfg.vfsOf(n), DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads, XDP: n.XDP,
 		At: at,
 	}, func(irq nic.IRQ) (*nic.NIC, error) { return h.newNIC(n, mac, irq) })
 	return err
@@ -428,6 +434,7 @@ func (h *Host) newNIC(n *NIC, mac bridge.MAC, irq nic.IRQ) (*nic.NIC, error) {
 	dev, err := nic.New(nic.Config{
 		Name: n.Name, Engine: h.Engine, Memory: h.Memory, Account: account, Drops: &h.drops, Hash: h.Hash,
 		Sink: h.cfg.Sink, Wire: n.Wire, IRQ: irq, MAC: mac, LinkBPS: n.LinkBPS, Queues: n.Queues, FIFO: n.FIFO,
+		VFs: h.cfg.vfsOf(n),
 	})
 	if err != nil {
 		return nil, err

@@ -86,6 +86,7 @@ var wirings = [numPaths]wiring{
 	Native: {vm: (*Host).addProcess, stack: (*Host).addStacked},
 	Vhost:  vhostWiring,
 	DPDK:   dpdkWiring,
+	SRIOV:  sriovWiring,
 	XDP:    xdpWiring,
 }
 

@@ -33,6 +33,8 @@ type Report struct {
 	Latency      Latency              `json:"latency_ns"`
 	Bridges      []BridgeReport       `json:"bridges,omitempty"`
 	VTEPs        []VTEPReport         `json:"vteps,omitempty"`
+	VFs          []VFReport           `json:"vfs,omitempty"`   // virtual functions, of the path sriov
+	IOMMU        *IOMMUReport         `json:"iommu,omitempty"` // nil without one
 	Stack        *StackReport         `json:"stack,omitempty"` // the host's own, if it has one
 	Neighbours   []NeighbourReport    `json:"neighbours,omitempty"`
 	Storm        *kernel.Storm        `json:"storm,omitempty"` // of frames that go in circles
@@ -200,7 +202,7 @@ func (h *Host) Report() *Report {
 	r := &Report{
 		Schema: ReportSchema, Seed: h.cfg.Seed, Path: h.cfg.Path.String(), Book: h.book.Name, Hz: h.book.Hz, Machine: h.machine(),
 		Links: h.linkReports(), Conservation: h.conservation(), Drops: h.dropList(), VMs: h.vmReports(), Bill: bill,
-		Bridges: h.bridgeReports(), VTEPs: h.vtepReports(), Stack: h.hostStackReport(), Neighbours: h.neighbourReports(),
+		Bridges: h.bridgeReports(), VTEPs: h.vtepReports(), VFs: h.vfReports(), IOMMU: h.iommuReport(), Stack: h.hostStackReport(), Neighbours: h.neighbourReports(),
 		Storm: h.Kernel.Storm(), Softnet: h.Kernel.SoftnetStats(), XDP: h.Kernel.XDPStats(), VirtualNs: h.Kernel.Now().Nanoseconds(),
 		Events: h.Engine.Fired(), TraceHash: h.Hash.String(),
 	}
@@ -259,6 +261,8 @@ func (h *Host) conservation() Conservation {
 		c.ToWire += st.Sent
 		c.Segmented += st.Segmented
 		c.Merged += st.Merged
+		c.Own += st.FromVFs
+		c.Cloned += st.Cloned
 		c.InFlight += n.InFlight()
 	}
 	c.In = c.FromWire + c.Own
@@ -289,9 +293,13 @@ func (h *Host) vmReports() []VMReport {
 	list, taps := []VMReport{}, h.Kernel.TapStats()
 	for i, m := range h.vms {
 		r := VMReport{Name: m.name, CPU: m.cpu}
-		for range 1 + len(h.cfg.VMs[i].Interfaces) {
-			st := &taps[0]
-			taps = taps[1:]
+		for n := range 1 + len(h.cfg.VMs[i].Interfaces) {
+			var st kernel.TapStat
+			if m.vfs != nil {
+				st = m.vfs[n].Stat()
+			} else {
+				st, taps = taps[0], taps[1:]
+			}
 			r.Frames, r.Bytes, r.Truncated = r.Frames+st.RxFrames, r.Bytes+st.RxBytes, r.Truncated+st.Truncated
 			r.Sent, r.SentBytes = r.Sent+st.TxFrames, r.SentBytes+st.TxBytes
 		}

@@ -85,7 +85,7 @@ func (c *Config) guestCPUs() int {
 	threads, most := len(c.VMs), 4
 	for i := range c.VMs {
 		if v := &c.VMs[i]; c.hasVCPU(v) {
-			if c.Path != DPDK { // the workers
+			if c.Path != DPDK && c.Path != SRIOV { // the workers
 				threads += v.Virtio.Queues * (1 + len(v.Interfaces))
 			}
 			most = 8
@@ -111,7 +111,7 @@ func (h *Host) addStacked(i int) error {
 		c.Log = func(at sim.Time, process, line string) { log(at, v.Name, process, line) }
 	}
 	for n := range 1 + len(v.Interfaces) {
-		in, err := h.addInterface(i, n, vcpu)
+		in, err := h.addInterface(&m, i, n, vcpu)
 		if err != nil {
 			return err
 		}
@@ -125,7 +125,10 @@ func (h *Host) addStacked(i int) error {
 }
 
 // addInterface plugs in the device of a VM's interface n and makes its driver.
-func (h *Host) addInterface(i, n int, vcpu *kernel.VCPU) (guest.Interface, error) {
+func (h *Host) addInterface(m *runningVM, i, n int, vcpu *kernel.VCPU) (guest.Interface, error) {
+	if h.cfg.Path == SRIOV {
+		return h.addVFInterface(m, i, n, vcpu)
+	}
 	v := &h.cfg.VMs[i]
 	in := v.port(n)
 	dev, err := h.addDevice(i, n, vcpu, h.backend())

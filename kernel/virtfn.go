@@ -26,11 +26,13 @@ type VFConfig struct {
 	// Inject has the host take the VF's interrupts and put them into the guest. Without
 	// it they are posted: the guest is not left.
 	Inject bool
-	CPU    int // that takes interrupts of an injected VF, and wakes the guest of a posted one
-	IOMMU  *mmu.IOMMU
-	Source mmu.Source   // its requester ID
-	Pages  mmu.PageSize // that guest memory is mapped with
-	Raw    bool         // a program takes the frames, and says when
+	// NoSpoofCheck lets the VF send by any address and in any VLAN.
+	NoSpoofCheck bool
+	CPU          int // that takes interrupts of an injected VF, and wakes the guest of a posted one
+	IOMMU        *mmu.IOMMU
+	Source       mmu.Source   // its requester ID
+	Pages        mmu.PageSize // that guest memory is mapped with
+	Raw          bool         // a program takes the frames, and says when
 }
 
 // A VirtualFunction is a VF as its guest's driver sees it, and what the host knows of it.
@@ -96,6 +98,10 @@ func (p *pf) give(cfg VFConfig) error {
 	if v.vlan = cfg.VLAN; v.vlan != 0 {
 		p.setVLAN(nil, cfg.VF, uint32(v.vlan), true)
 		p.reg(nil, nic.VMVIR(cfg.VF), nic.VmvirDefault|uint32(v.vlan))
+	}
+	if cfg.NoSpoofCheck {
+		bit := uint32(1) << cfg.VF
+		p.reg(nil, nic.DTXSWC, p.read(nil, nic.DTXSWC)&^(bit|bit<<nic.DtxswcVLANASShift))
 	}
 	p.offloads(nil, cfg.VF)
 	return nil
@@ -227,6 +233,15 @@ func (f *VirtualFunction) Stat() TapStat { return f.stat }
 
 // Device is the VF itself, and Name its interface's.
 func (f *VirtualFunction) Device() *nic.VF { return f.vf }
+
+// NIC is the name of the adapter whose VF it is, Number which of them.
+func (f *VirtualFunction) NIC() string { return f.cfg.NIC }
+
+// Number is that of the VF.
+func (f *VirtualFunction) Number() int { return f.cfg.VF }
+
+// MAC is the VF's address, as the PF's driver knows it.
+func (f *VirtualFunction) MAC() [6]byte { return f.pf.vfs[f.cfg.VF].mac }
 
 // Name is the interface's.
 func (f *VirtualFunction) Name() string { return f.cfg.Name }
