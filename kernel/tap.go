@@ -82,7 +82,7 @@ func (t *tap) xmit(c *CPU, list []*skb) {
 		if c.watched {
 			c.noteOne(cost.TunNetXmit, s)
 		}
-		if c.tlb != nil {
+		if c.tlb != nil && t.tail%slotsOfLine == 0 {
 			c.touched(&t.k.paging.direct, t.at+8*mem.Addr(t.tail), 8)
 		}
 		now := c.clock.Now()
@@ -166,9 +166,14 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	return n, syscall.OK
 }
 
+// slotsOfLine is how many slots lie in a line of the cache, which is what is touched.
+const slotsOfLine = 8
+
 // touchTake is what taking the frame out of a slot touches, and reading it.
 func (t *tap) touchTake(c *CPU, slot int, s *skb) {
-	c.touched(&t.k.paging.direct, t.at+8*mem.Addr(slot), 8)
+	if slot%slotsOfLine == 0 {
+		c.touched(&t.k.paging.direct, t.at+8*mem.Addr(slot), 8)
+	}
 	c.touchSKB(s)
 	c.touchData(s)
 }

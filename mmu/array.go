@@ -48,6 +48,9 @@ type array struct {
 //	│ page      │ space   │ k  │  k: size and one, so that no tag is 0
 type tag uint64
 
+// noTag is in no buffer: there is no such page.
+const noTag = ^tag(0)
+
 func tagOf(page uint64, space uint16, size PageSize) tag {
 	return tag(page<<16 | uint64(space)<<2 | uint64(size) + 1)
 }
@@ -58,7 +61,7 @@ func (t tag) size() PageSize { return PageSize(t&3) - 1 }
 
 func newArray(g Geometry) array {
 	if g.Entries == 0 {
-		return array{}
+		return array{tags: make([]tag, 1)}
 	}
 	return array{make([]tag, g.Entries), uint64(g.Entries/g.Ways - 1), g.Ways}
 }
@@ -98,6 +101,9 @@ func (a *array) put(t tag) {
 
 // drop takes out the tags for which gone is true.
 func (a *array) drop(gone func(tag) bool) {
+	if a.ways == 0 {
+		return
+	}
 	for at := 0; at < len(a.tags); at += a.ways {
 		set, n := a.tags[at:at+a.ways], 0
 		for _, t := range set {

@@ -107,7 +107,7 @@ var (
 
 // NewDomain makes an empty domain over the memory: of a machine, or of one guest.
 func (u *IOMMU) NewDomain(name string, m *mem.Memory) *Domain {
-	d := &Domain{Name: name, u: u, mem: m, space: Space{id: uint16(len(u.domains)+1) & MaxSpace}}
+	d := &Domain{Name: name, u: u, mem: m, space: *NewSpace(uint16(len(u.domains) + 1))}
 	u.domains = append(u.domains, d)
 	return d
 }

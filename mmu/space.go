@@ -18,7 +18,8 @@ var (
 )
 
 // A Space is one address space: a radix tree of four levels whose leaves are pages of any
-// of the three sizes. The zero value is empty, has the number 0 and no table below it.
+// of the three sizes. It is made by NewSpace or
+// NewGuestSpace.
 type Space struct {
 	id     uint16
 	under  *Space   // of a guest: what its physical addresses go through; nil on the host
@@ -26,8 +27,14 @@ type Space struct {
 	tables []*table // the root first
 	free   []uint32 // tables that are not in use
 	leaves [NumPageSizes]int
-	sole   PageSize // of all pages, while they have one size
-	mixed  bool
+	above  []*Space // whose under this is
+
+	// What entries of a TLB for the space can be: from the size lo to hi, those of a guest
+	// as large as the smaller of the two pages behind them. While there is one size only,
+	// shift and low are what its tags are made with.
+	lo, hi PageSize
+	shift  uint8
+	low    tag
 }
 
 // A table is one node: its entries, and how many of them are in use.
@@ -59,13 +66,20 @@ func (e entry) perm() Perm     { return Perm(e & (entryP | entryW)) }
 
 // NewSpace makes an empty space. The number, up to MaxSpace, tells it from others in a
 // TLB, as a PCID or VPID does.
-func NewSpace(id uint16) *Space { return &Space{id: id & MaxSpace} }
+func NewSpace(id uint16) *Space {
+	s := &Space{id: id & MaxSpace}
+	s.resize()
+	return s
+}
 
 // NewGuestSpace makes an empty space of a guest whose physical addresses go through
 // under, its second-level table (EPT). The guest's tables lie one after the other from its
 // physical address at on, where under has to map them for a walk to succeed.
 func NewGuestSpace(id uint16, under *Space, at mem.Addr) *Space {
-	return &Space{id: id & MaxSpace, under: under, at: at}
+	s := &Space{id: id & MaxSpace, under: under, at: at}
+	under.above = append(under.above, s)
+	s.resize()
+	return s
 }
 
 // MaxSpace is the largest number of a space.
@@ -311,15 +325,34 @@ func (s *Space) clear(va mem.Addr) PageSize {
 	return size
 }
 
-// count keeps how many pages of a size there are, and whether all have one size.
+// count keeps how many pages of a size there are.
 func (s *Space) count(size PageSize, n int) {
+	was := s.leaves[size]
 	s.leaves[size] += n
-	kinds := 0
-	for p, n := range s.leaves {
-		if n > 0 {
-			s.sole = PageSize(p)
-			kinds++
+	if was == 0 || s.leaves[size] == 0 {
+		s.resize()
+	}
+}
+
+// resize finds out which sizes the space's entries in a TLB can have.
+func (s *Space) resize() {
+	s.lo, s.hi = NumPageSizes, Page4K
+	for size := range NumPageSizes {
+		if s.leaves[size] > 0 {
+			s.lo, s.hi = min(s.lo, size), size
 		}
 	}
-	s.mixed = kinds > 1
+	if s.lo == NumPageSizes {
+		s.lo = Page4K
+	}
+	if s.under != nil {
+		s.lo, s.hi = min(s.lo, s.under.lo), min(s.hi, s.under.hi)
+	}
+	s.shift, s.low = uint8(s.lo.Shift()), tagOf(0, s.id, s.lo)
+	if s.lo != s.hi {
+		s.low = noTag
+	}
+	for _, g := range s.above {
+		g.resize()
+	}
 }

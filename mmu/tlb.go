@@ -82,6 +82,16 @@ func NewTLB(c TLBConfig) (*TLB, error) {
 // be asked and knew the page, and how many entries of tables were read for pages that it
 // did not know either. A page that is not mapped is walked for every time.
 func (t *TLB) Touch(s *Space, va mem.Addr, n int) (stlbHits, refs int) {
+	// Nearly always it is the page of its set that was used last.
+	page := va >> (s.shift & 63)
+	a := &t.l1[s.lo]
+	if a.tags[int(uint64(page)&a.mask)*a.ways] == tag(page)<<16|s.low && (va+mem.Addr(n)-1)>>(s.shift&63) == page {
+		return 0, 0
+	}
+	return t.touch(s, va, n)
+}
+
+func (t *TLB) touch(s *Space, va mem.Addr, n int) (stlbHits, refs int) {
 	for end := va + mem.Addr(max(n, 1)); ; {
 		size, hits, r := t.page(s, va)
 		stlbHits, refs = stlbHits+hits, refs+r
@@ -95,13 +105,12 @@ func (t *TLB) Touch(s *Space, va mem.Addr, n int) (stlbHits, refs int) {
 
 // page is an access to one page, whose size it says.
 func (t *TLB) page(s *Space, va mem.Addr) (size PageSize, hit, refs int) {
-	lo, hi := s.sizes()
-	for size = lo; size <= hi; size++ {
+	for size = s.lo; size <= s.hi; size++ {
 		if a := &t.l1[size]; a.ways > 0 && a.hit(s.tag(va, size)) {
 			return size, 0, 0
 		}
 	}
-	for size = lo; size <= hi; size++ {
+	for size = s.lo; size <= s.hi; size++ {
 		tag := s.tag(va, size)
 		if a := t.second(size); a.ways > 0 && a.hit(tag) {
 			t.l1[size].put(tag)
@@ -167,18 +176,4 @@ func (t *TLB) drop(gone func(tag) bool) {
 // tag is what the page of that size at va has in a TLB.
 func (s *Space) tag(va mem.Addr, size PageSize) tag {
 	return tagOf(uint64(va>>size.Shift()), s.id, size)
-}
-
-// sizes is the smallest and the largest size that entries for this space can have: those
-// of a guest are as large as the smaller of the two pages that lie behind them.
-func (s *Space) sizes() (lo, hi PageSize) {
-	lo, hi = s.sole, s.sole
-	if s.mixed {
-		lo, hi = Page4K, Page1G
-	}
-	if s.under != nil {
-		l, h := s.under.sizes()
-		lo, hi = min(lo, l), min(hi, h)
-	}
-	return lo, hi
 }

@@ -11,6 +11,7 @@ import (
 
 	"ringside"
 	"ringside/bridge"
+	"ringside/mmu"
 	"ringside/sim"
 	"ringside/vm"
 )
@@ -73,6 +74,8 @@ type machine struct {
 func Cases() []Case {
 	return append([]Case{
 		path("native/64", "60-byte frames (64 with FCS), one flow, one guest", 60, 1, 1),
+		paged("paging/4k", "native/64 with a model of TLBs, 4 KiB pages", mmu.Page4K),
+		paged("paging/2m", "native/64 with a model of TLBs, 2 MiB pages", mmu.Page2M),
 		path("native/512", "508-byte frames", 508, 1, 1),
 		path("native/1514", "1514-byte frames", 1514, 1, 1),
 		path("macs/1000", "64, random over 1,000 known addresses on one guest's port", 60, 1000, 1),
@@ -97,6 +100,10 @@ const pps = 1_000_000
 
 // path is a case of the whole native path.
 func path(name, does string, size int, dests uint64, guests int) Case {
+	return pathOn(name, does, size, dests, guests, ringside.Paging{})
+}
+
+func pathOn(name, does string, size int, dests uint64, guests int, paging ringside.Paging) Case {
 	return Case{Name: name, Does: does, size: size, setUp: func() (*machine, error) {
 		l := newLoad(size, pps, dests)
 		vms := make([]ringside.VM, guests)
@@ -107,7 +114,7 @@ func path(name, does string, size int, dests uint64, guests int) Case {
 			v := &vms[i%uint64(guests)]
 			v.Known = append(v.Known, bridge.MAC(station(i)))
 		}
-		cfg := ringside.Config{Wire: l, VMs: vms, MaxLearned: 2_000_000, Bridges: make([]ringside.Bridge, 1)}
+		cfg := ringside.Config{Wire: l, VMs: vms, MaxLearned: 2_000_000, Bridges: make([]ringside.Bridge, 1), Paging: paging}
 		cfg.Bridges[0].DefaultPVID = bridge.NoPVID // else every address is known twice: in no VLAN, and in VLAN 1
 		h, err := ringside.New(cfg)
 		if err != nil {
@@ -115,6 +122,11 @@ func path(name, does string, size int, dests uint64, guests int) Case {
 		}
 		return hostMachine(h, l), nil
 	}}
+}
+
+// paged is native/64 with a model of TLBs.
+func paged(name, does string, size mmu.PageSize) Case {
+	return pathOn(name, does, 60, 1, 1, ringside.PagesOf(size))
 }
 
 // hostMachine runs a host in slices of virtual time.
