@@ -242,7 +242,7 @@ func (c *Config) defaults() error {
 		return err
 	}
 	if c.CPUs == 0 {
-		c.CPUs = max(c.queues()+c.guestCPUs(), 1)
+		c.CPUs = c.Topology.Fill(c.queues() + c.guestCPUs())
 	}
 	if c.RAM == 0 {
 		c.RAM = 64 << 20
@@ -387,7 +387,7 @@ func (h *Host) addBridge(i int) error {
 	h.Bridge = br
 	h.Kernel, err = kernel.Boot(kernel.Config{
 		Engine: h.Engine, Memory: h.Memory, Book: h.book, Hash: h.Hash, Drops: &h.drops, Bridge: br,
-		Sink: c.Sink, CPUs: c.CPUs, Host: b.Host, TapQueue: c.TapQueue, Batching: c.Batching, Paging: c.Paging,
+		Sink: c.Sink, CPUs: c.CPUs, Topology: c.Topology, Sched: c.Sched, Host: b.Host, TapQueue: c.TapQueue, Batching: c.Batching, Paging: c.Paging,
 		FirstID: trace.OwnID(h.number), Stack: kernel.HostConfig{Forward: c.Forward, Routes: c.Routes, Masquerade: c.NAT},
 	})
 	return err
@@ -419,7 +419,7 @@ func (h *Host) addNIC(n *NIC, cpu int) error {
 	at.Host = n.Host
 	_, err := h.Kernel.AddNIC(kernel.NICConfig{
 		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, VFs: h.cfg.vfsOf(n), DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads, XDP: n.XDP,
-		At: at,
+		At: at, Node: *n.Node, IRQAffinity: n.IRQAffinity,
 	}, func(irq nic.IRQ) (*nic.NIC, error) { return h.newNIC(n, mac, irq) })
 	return err
 }
@@ -472,7 +472,7 @@ func (h *Host) addProcess(i int) error {
 	g := vm.Config{Name: v.Name, Program: v.Program, MAC: v.MAC, Addr: v.Addr, Batch: v.Batch}
 	h.vms = append(h.vms, runningVM{name: v.Name, cpu: cpu})
 	return h.Kernel.Spawn(kernel.Process{
-		Name: v.Name, ID: int32(i), CPU: cpu, Memory: mem.New(g.MemorySize()),
+		Name: v.Name, ID: int32(i), CPU: cpu, Allowed: allowed(v.CPU, v.Allowed), Node: v.Node, Memory: mem.New(g.MemorySize()),
 		Inherit: []string{"/dev/" + tap}, Program: g.Main,
 	})
 }
@@ -489,20 +489,6 @@ func (h *Host) known(v *VM, port bridge.Port) error {
 		}
 	}
 	return nil
-}
-
-// place is the CPU of one more thread of guests: the one asked for, or else in turn
-// over those that serve no interrupts.
-func (h *Host) place(want *int) int {
-	n, queues := h.placed, h.cfg.queues()
-	h.placed++
-	switch guests := h.cfg.CPUs - queues; {
-	case want != nil:
-		return *want
-	case guests > 0:
-		return queues + n%guests
-	}
-	return n % h.cfg.CPUs
 }
 
 // entries puts into the bridges' tables what the Config has for them.

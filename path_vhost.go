@@ -32,7 +32,7 @@ func checkVirtio(c *Config) error {
 func (h *Host) addRaw(i int, by kernel.Backend) error {
 	v := &h.cfg.VMs[i]
 	m := runningVM{name: v.Name, cpu: h.place(v.CPU)}
-	vcpu, err := h.Kernel.AddVCPU(kernel.VCPUConfig{Name: v.Name, ID: int32(i), CPU: m.cpu})
+	vcpu, err := h.Kernel.AddVCPU(h.vcpu(i, m.cpu))
 	if err != nil {
 		return err
 	}

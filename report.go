@@ -41,6 +41,7 @@ type Report struct {
 	Softnet      []kernel.SoftnetStat `json:"softnet_stat"`
 	XDP          []XDPStat            `json:"xdp,omitempty"`    // of NICs that have a program
 	Paging       *PagingReport        `json:"paging,omitempty"` // nil without a model of TLBs
+	Sched        *SchedReport         `json:"sched,omitempty"`  // of a machine whose tasks move, or whose CPUs are not alike
 	VirtualNs    int64                `json:"virtual_ns"`
 	Events       uint64               `json:"events"`
 	TraceHash    string               `json:"trace_hash"`
@@ -228,6 +229,7 @@ func (h *Host) Report() *Report {
 		r.Totals.CyclesPerFrame = float64(r.Totals.Cycles*100/n) / 100
 	}
 	r.Latency = h.latency()
+	r.Sched = h.schedReport(bill, r)
 	return r
 }
 

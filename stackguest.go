@@ -99,7 +99,7 @@ func (c *Config) guestCPUs() int {
 func (h *Host) addStacked(i int) error {
 	v := &h.cfg.VMs[i]
 	m := runningVM{name: v.Name, cpu: h.place(v.CPU)}
-	vcpu, err := h.Kernel.AddVCPU(kernel.VCPUConfig{Name: v.Name, ID: int32(i), CPU: m.cpu})
+	vcpu, err := h.Kernel.AddVCPU(h.vcpu(i, m.cpu))
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (h *Host) addDevice(i, n int, vcpu *kernel.VCPU, by kernel.Backend) (virtne
 	cpu := h.place(v.Virtio.CPU)
 	h.placed += v.Virtio.Queues - 1
 	dev, err := h.Kernel.AddVirtio(vcpu, kernel.VirtioConfig{
-		VM: int32(i), At: h.at(in.Port.Name, in.Bridge, in.Port, in.MTU), MAC: in.MAC, CPU: cpu, Queues: v.Virtio.Queues,
+		VM: int32(i), At: h.at(in.Port.Name, in.Bridge, in.Port, in.MTU), MAC: in.MAC, CPU: cpu, Allowed: allowed(v.Virtio.CPU, v.Virtio.Allowed), Queues: v.Virtio.Queues,
 		RingSize: uint16(v.Virtio.Size), Features: kernel.OfferedFeatures &^ v.Virtio.Off, Vector: n * guest.VectorsPerNIC,
 		Backend: by, Raw: !v.stacked(),
 	})

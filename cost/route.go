@@ -229,6 +229,7 @@ const (
 	NumaVhostCopy
 	NumaGuestCopy
 	SetRpsCpu
+	SockRpsRecordFlow
 
 	// Translation of addresses.
 
@@ -490,18 +491,19 @@ var steps = [NumSteps]stepInfo{
 
 	GuestRun: {"guest", VM, []Use{{GuestWork, 1}}, "the guest has its frame"},
 
-	MigrateTask:    {"set_task_cpu", Sched, []Use{{Lock, 2}, {RemoteLine, 2}, {Call, 6}}, "from one run queue to another: both locks, the task and the other queue"},
-	ColdLines:      {"cold cache", Sched, []Use{{ColdLine, 1}}, "a line that a moved task left with another core"},
-	ColdLinesFar:   {"cold cache: other node", Sched, []Use{{RemoteLine, 1}, {NUMALine, 1}}, "a line that a moved task left on another node"},
-	SmtShare:       {"busy sibling", Sched, []Use{{SMTShare, 1}}, "a cycle of work while the core's other thread is busy"},
-	NumaFirstTouch: {"igb_get_rx_buffer: other node", NAPI, []Use{{NUMALine, 1}}, "the NIC has put the headers into its own node's cache"},
-	NumaBacklog:    {"process_backlog: other node", NAPI, []Use{{NUMALine, 1}}, "a line that is dirty in a cache of another node"},
-	NumaRing:       {"tun_ring_recv: other node", Tap, []Use{{NUMALine, 1}}, "the ring's line is dirty in a cache of another node"},
-	NumaCopyUser:   {"copy: other node", Syscall, []Use{{NUMACopy, 1}}, "bytes that are copied from or to another node"},
-	NumaVhostRing:  {"vhost_net_buf_consume: other node", Vhost, []Use{{NUMALine, 1}}, "the ring's line is dirty in a cache of another node"},
-	NumaVhostCopy:  {"copy: other node", Vhost, []Use{{NUMACopy, 1}}, "bytes that are copied from or to another node"},
-	NumaGuestCopy:  {"copy: other node", Guest, []Use{{NUMACopy, 1}}, "bytes that are copied in a guest whose memory is on another node"},
-	SetRpsCpu:      {"set_rps_cpu", Stack, []Use{{Call, 2}}, "a flow follows its reader to another CPU"},
+	MigrateTask:       {"set_task_cpu", Sched, []Use{{Lock, 2}, {RemoteLine, 2}, {Call, 6}}, "from one run queue to another: both locks, the task and the other queue"},
+	ColdLines:         {"cold cache", Sched, []Use{{ColdLine, 1}}, "a line that a moved task left with another core"},
+	ColdLinesFar:      {"cold cache: other node", Sched, []Use{{RemoteLine, 1}, {NUMALine, 1}}, "a line that a moved task left on another node"},
+	SmtShare:          {"busy sibling", Sched, []Use{{SMTShare, 1}}, "a cycle of work while the core's other thread is busy"},
+	NumaFirstTouch:    {"igb_get_rx_buffer: other node", NAPI, []Use{{NUMALine, 1}}, "the NIC has put the headers into its own node's cache"},
+	NumaBacklog:       {"process_backlog: other node", NAPI, []Use{{NUMALine, 1}}, "a line that is dirty in a cache of another node"},
+	NumaRing:          {"tun_ring_recv: other node", Tap, []Use{{NUMALine, 1}}, "the ring's line is dirty in a cache of another node"},
+	NumaCopyUser:      {"copy: other node", Syscall, []Use{{NUMACopy, 1}}, "bytes that are copied from or to another node"},
+	NumaVhostRing:     {"vhost_net_buf_consume: other node", Vhost, []Use{{NUMALine, 1}}, "the ring's line is dirty in a cache of another node"},
+	NumaVhostCopy:     {"copy: other node", Vhost, []Use{{NUMACopy, 1}}, "bytes that are copied from or to another node"},
+	NumaGuestCopy:     {"copy: other node", Guest, []Use{{NUMACopy, 1}}, "bytes that are copied in a guest whose memory is on another node"},
+	SockRpsRecordFlow: {"sock_rps_record_flow", Tap, []Use{{Call, 1}}, "the flow was read on this CPU"},
+	SetRpsCpu:         {"set_rps_cpu", Stack, []Use{{Call, 2}}, "a flow follows its reader to another CPU"},
 
 	StlbHit:      {"dTLB miss, STLB hit", TLB, []Use{{STLBHit, 1}}, "the page is known to the second level only"},
 	PageWalk:     {"page walk", TLB, []Use{{PageWalkStep, 1}}, "an entry of a page table, for a page that no TLB knows"},

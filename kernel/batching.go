@@ -100,6 +100,7 @@ const (
 	MaxBudget   = 1 << 20
 	MaxBacklog  = 1 << 20
 	MaxDefer    = 1000
+	MaxFlows    = 1 << 20
 	maxKnobTime = sim.Second
 )
 
@@ -135,6 +136,7 @@ func (b *Batching) check(cpus int) error {
 	err := errors.Join(
 		bound("Weight", b.Weight, MaxWeight), bound("List", b.List, groNormalBatch), bound("Budget", b.Budget, MaxBudget),
 		bound("Backlog", b.Backlog, MaxBacklog), bound("DeferHardIRQs", b.DeferHardIRQs, MaxDefer),
+		bound("RFS", b.RFS, MaxFlows), bound("RFSFlows", b.RFSFlows, MaxFlows),
 		span("BudgetTime", b.BudgetTime), span("FlushTimeout", b.FlushTimeout), span("BusyPoll", b.BusyPoll),
 	)
 	switch {
@@ -142,8 +144,12 @@ func (b *Batching) check(cpus int) error {
 		return err
 	case b.Interrupts > PerFrame:
 		return fmt.Errorf("kernel: Batching.Interrupts is %d; there are ByNAPI and PerFrame", b.Interrupts)
-	case b.Interrupts == PerFrame && (b.Threaded || b.DeferHardIRQs > 0 || b.BusyPoll > 0 || b.AdaptiveITR || b.Weight > 0 || b.RPS > 0):
-		return errors.New("kernel: an interrupt for every frame leaves nothing to poll: no weight, thread, deferral, busy polling, adaptive ITR or RPS goes with it")
+	case b.Interrupts == PerFrame && (b.Threaded || b.DeferHardIRQs > 0 || b.BusyPoll > 0 || b.AdaptiveITR || b.Weight > 0 || b.RPS > 0 || b.RFS > 0):
+		return errors.New("kernel: an interrupt for every frame leaves nothing to poll: no weight, thread, deferral, busy polling, adaptive ITR, RPS or RFS goes with it")
+	case b.RFS&(b.RFS-1) != 0 || b.RFSFlows&(b.RFSFlows-1) != 0:
+		return fmt.Errorf("kernel: Batching.RFS is %d and RFSFlows %d; powers of two are possible, as flows are found by bits of their hash", b.RFS, b.RFSFlows)
+	case b.RFSFlows > 0 && b.RFS == 0:
+		return errors.New("kernel: Batching.RFSFlows without RFS: a queue has nothing to remember")
 	case (b.DeferHardIRQs > 0) != (b.FlushTimeout > 0):
 		return errors.New("kernel: Batching.DeferHardIRQs and FlushTimeout go together: what is deferred is polled by the timer")
 	case bits.Len64(b.RPS) > cpus:
@@ -156,6 +162,7 @@ func (b *Batching) check(cpus int) error {
 func (b Batching) Or(o Batching) Batching {
 	for _, f := range [...]struct{ to, from *int }{
 		{&b.Weight, &o.Weight}, {&b.List, &o.List}, {&b.Budget, &o.Budget}, {&b.Backlog, &o.Backlog}, {&b.DeferHardIRQs, &o.DeferHardIRQs},
+		{&b.RFS, &o.RFS}, {&b.RFSFlows, &o.RFSFlows},
 	} {
 		fill(f.to, *f.from)
 	}
@@ -183,6 +190,7 @@ func (b Batching) String() string {
 	}{
 		{"napi_weight", b.Weight}, {"gro_normal_batch", b.List}, {"netdev_budget", b.Budget},
 		{"netdev_max_backlog", b.Backlog}, {"napi_defer_hard_irqs", b.DeferHardIRQs},
+		{"rps_sock_flow_entries", b.RFS}, {"rps_flow_cnt", b.RFSFlows},
 	} {
 		if w.n != 0 {
 			words = append(words, fmt.Sprint(w.name, " ", w.n))

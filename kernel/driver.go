@@ -56,10 +56,11 @@ type rxQueue struct {
 	buffers     []rxBuffer
 	nextToClean int
 	nextToUse   int
-	starved     bool     // on the kernel's list of queues without buffers
-	cleaned     int      // done since the last refill
-	headroom    mem.Addr // beyond rxHeadroom
-	partial     *skb     // frame whose last descriptor has not come yet
+	starved     bool      // on the kernel's list of queues without buffers
+	cleaned     int       // done since the last refill
+	headroom    mem.Addr  // beyond rxHeadroom
+	partial     *skb      // frame whose last descriptor has not come yet
+	flows       []devFlow // where they go; nil without RFS
 }
 
 // desc is the descriptor at index i.

@@ -86,6 +86,7 @@ type Kernel struct {
 	sched    scheduling
 	rps      []*CPU  // that frames are spread over; nil without
 	paging   *paging // nil without a model
+	rfs      *rfs    // the readers that they follow; nil without
 
 	starved  []starving // receive queues without buffers
 	watchdog *sim.Timer // made when first needed
@@ -141,7 +142,7 @@ func Boot(cfg Config) (*Kernel, error) {
 		k.cpus = append(k.cpus, newCPU(k, i))
 	}
 	k.seatCPUs()
-	k.rps = k.rpsCPUs(k.batching.RPS)
+	k.rps, k.rfs = k.rpsCPUs(k.batching.RPS), newRFS(k.batching.RFS)
 	return k, k.AddBridge(cfg.Bridge, cfg.Host)
 }
 

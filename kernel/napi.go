@@ -101,11 +101,14 @@ func (n *napi) up(c *CPU, list []*skb) {
 
 // goUp is netif_receive_skb_list_internal.
 func (c *CPU) goUp(dev *netdev, list []*skb) {
-	if c.k.rps != nil {
+	switch {
+	case c.k.rfs != nil:
+		c.steerByReader(dev, list)
+	case c.k.rps != nil:
 		c.steer(dev, list)
-		return
+	default:
+		c.k.receive(c, dev, list)
 	}
-	c.k.receive(c, dev, list)
 }
 
 // processBacklog is a piece of process_backlog: frames of one interface in a row.

@@ -32,6 +32,7 @@ func (k *Kernel) AddPatch(a, b Interface) (pa, pb bridge.Port, err error) {
 type backlog struct {
 	napi
 	queue   []queued
+	tail    uint64 // frames that were ever put there
 	far     uint64 // of those last taken, from other CPUs
 	farther uint64 // of them, on other nodes
 }
@@ -82,6 +83,7 @@ func (c *CPU) queue(dev *netdev, s *skb) {
 		c.drop(s, cost.Stack, cost.CPUBacklog)
 		return
 	}
+	q.tail++
 	q.queue = append(q.queue, queued{s, dev, c.clock.Now(), c})
 	if q.state == napiIdle {
 		q.state = napiScheduled

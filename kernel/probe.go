@@ -191,6 +191,7 @@ func (d *driver) setUpRx(i int, cfg NICConfig) error {
 	if q.base, q.ring, err = d.k.allocRing(cfg.Ring); err != nil {
 		return err
 	}
+	q.flows = d.k.batching.devFlows(cfg.Queues)
 	d.rx = append(d.rx, q)
 	d.poke(nic.RDBAL(q.reg), uint32(q.base))
 	d.poke(nic.RDBAH(q.reg), uint32(q.base>>32))

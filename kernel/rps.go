@@ -28,15 +28,18 @@ func (k *Kernel) rpsCPUs(mask uint64) (list []*CPU) {
 
 // steer sends frames that a poll took their ways.
 func (c *CPU) steer(dev *netdev, list []*skb) {
-	to := c.k.rps
 	c.all(list, cost.GetRpsCpu)
 	for _, s := range list {
-		c.enqueueTo(to[uint64(virtio.FlowHash(s.data))*uint64(len(to))>>32], dev, s)
+		c.enqueueTo(c.k.rpsCPU(virtio.FlowHash(s.data)), dev, s)
 	}
 }
 
-// enqueueTo is enqueue_to_backlog of another CPU, or of this one.
-func (c *CPU) enqueueTo(to *CPU, dev *netdev, s *skb) {
+// rpsCPU is the CPU for frames with that hash.
+func (k *Kernel) rpsCPU(hash uint32) *CPU { return k.rps[uint64(hash)*uint64(len(k.rps))>>32] }
+
+// enqueueTo is enqueue_to_backlog of another CPU, or of this one. It says whether there
+// was room.
+func (c *CPU) enqueueTo(to *CPU, dev *netdev, s *skb) bool {
 	c.one(cost.EnqueueToBacklog, s)
 	if to.node != c.node {
 		c.one(cost.NumaBacklog, s)
@@ -44,9 +47,10 @@ func (c *CPU) enqueueTo(to *CPU, dev *netdev, s *skb) {
 	q := &to.backlog
 	if len(q.queue) >= c.k.batching.Backlog {
 		c.drop(s, cost.Stack, cost.CPUBacklog)
-		return
+		return false
 	}
 	now := c.clock.Now()
+	q.tail++
 	q.queue = append(q.queue, queued{s, dev, now, c})
 	switch {
 	case q.state != napiIdle:
@@ -57,6 +61,7 @@ func (c *CPU) enqueueTo(to *CPU, dev *netdev, s *skb) {
 		q.state = napiScheduled
 		c.ipis = append(c.ipis, to)
 	}
+	return true
 }
 
 // sendIPIs is net_rps_action_and_irq_enable: the CPUs that have got frames and do

@@ -351,3 +351,25 @@ func (k *Kernel) checkTasks() error {
 	}
 	return nil
 }
+
+// A TaskStat is one task as the scheduler knows it.
+type TaskStat struct {
+	Name       string `json:"name"`
+	CPU        int    `json:"cpu"` // where it is now
+	Allowed    CPUSet `json:"allowed,omitzero"`
+	Migrations uint64 `json:"migrations"`
+}
+
+// Tasks is all tasks that have not ended, in the order in which they began.
+func (k *Kernel) Tasks() []TaskStat {
+	list := []TaskStat{}
+	for _, t := range k.sched.tasks {
+		if !t.gone {
+			list = append(list, TaskStat{t.Name, t.cpu.id, t.allowed, t.moves})
+		}
+	}
+	return list
+}
+
+// Migrations is how often a task went from one CPU to another.
+func (k *Kernel) Migrations() uint64 { return k.sched.moves }

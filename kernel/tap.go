@@ -151,6 +151,9 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 	if c.k.sched.far {
 		c.farRead(s, n, taskOf(st).node, cost.NumaRing, cost.NumaCopyUser)
 	}
+	if c.k.rfs != nil && s.queue >= 0 {
+		c.recordFlow(s)
+	}
 	c.acct.Once(s.consumed())
 	now := c.clock.Now()
 	*sl = slot{nil, now}

@@ -327,6 +327,9 @@ func (w *vhost) copyOut(c *CPU, s *skb) int {
 		w.touchPieces(c, w.chain.In, need)
 	}
 	c.many(cost.VhostCopyOut, s, 1, uint64(need))
+	if c.k.rfs != nil && s.queue >= 0 {
+		c.recordFlow(s)
+	}
 	if c.k.sched.far {
 		c.farRead(s, need, w.d.vcpu.task.node, cost.NumaVhostRing, cost.NumaVhostCopy)
 	}
