@@ -71,8 +71,13 @@ bench: ## what a frame costs in real time on this machine
 	@$(GO) run ./cmd/ringside bench $(ARGS)
 
 .PHONY: pgo
-pgo: ## renew the profile that bin/ringside is compiled by, from the bench
-	$(GO) run -pgo=off ./cmd/ringside bench --match native/64 --rounds 40 --round 500ms --cpuprofile cmd/ringside/default.pgo
+pgo: ## renew the profile that bin/ringside is compiled by, from the bench: frames alone, and TCP
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	$(GO) build -pgo=off -o "$$dir/ringside" ./cmd/ringside && \
+	"$$dir/ringside" bench --match native/64 --rounds 40 --round 500ms --cpuprofile "$$dir/native" && \
+	"$$dir/ringside" bench --match tcp/1500 --rounds 40 --round 200ms --cpuprofile "$$dir/tcp" && \
+	$(GO) tool pprof -proto "$$dir/native" "$$dir/tcp" >"$$dir/both" && \
+	cp "$$dir/both" cmd/ringside/default.pgo
 
 STATICCHECK = $(GO) tool -modfile=internal/tools/go.mod staticcheck
 
