@@ -84,6 +84,7 @@ type wiring struct {
 // wirings has a row for each path, whose functions are in a file of its own.
 var wirings = [numPaths]wiring{
 	Native: {vm: (*Host).addProcess, stack: (*Host).addStacked},
+	Virtio: virtioWiring,
 	Vhost:  vhostWiring,
 	DPDK:   dpdkWiring,
 	SRIOV:  sriovWiring,

@@ -151,11 +151,15 @@ func (h *Host) addDevice(i, n int, vcpu *kernel.VCPU, by kernel.Backend) (virtne
 	in := v.port(n)
 	cpu := h.place(v.Virtio.CPU)
 	h.placed += v.Virtio.Queues - 1
-	dev, err := h.Kernel.AddVirtio(vcpu, kernel.VirtioConfig{
+	c := kernel.VirtioConfig{
 		VM: int32(i), At: h.at(in.Port.Name, in.Bridge, in.Port, in.MTU), MAC: in.MAC, CPU: cpu, Allowed: allowed(v.Virtio.CPU, v.Virtio.Allowed), Queues: v.Virtio.Queues,
 		RingSize: uint16(v.Virtio.Size), Features: kernel.OfferedFeatures &^ v.Virtio.Off, Vector: n * guest.VectorsPerNIC,
 		Backend: by, Raw: !v.stacked(),
-	})
+	}
+	if by == kernel.VMM {
+		c.Serve = h.serve
+	}
+	dev, err := h.Kernel.AddVirtio(vcpu, c)
 	if err != nil {
 		return nil, err
 	}

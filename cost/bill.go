@@ -70,7 +70,7 @@ var entries = [NumStages][]Step{
 	Stack:   {NetifReceiveSkbCore},
 	Bridge:  {BrHandleFrame, IPOutput},
 	Tap:     {TunNetXmit}, // and what guests write, as Syscall and VM have it, too
-	Syscall: {TunRingRecv},
+	Syscall: {TunRingRecv, TunDoRead},
 	Tunnel:  {VxlanRcv, VxlanXmit},
 	Pmd:     {EthIgbRecvPkts, RteVhostDequeue},
 	Vhost:   {TunRecvmsg, TunSendmsg},

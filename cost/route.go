@@ -165,6 +165,15 @@ const (
 
 	// The back end of a virtio device.
 
+	// A VMM's thread, which serves its guest's rings by system calls.
+
+	TunDoRead
+	EventfdRead
+	EventfdWrite
+	VmmEventLoop
+	VmmGetDesc
+	VmmAddUsed
+
 	VhostWorker
 	VhostBufConsume
 	VhostGetDesc
@@ -446,6 +455,13 @@ var steps = [NumSteps]stepInfo{
 	RteVhostEnqueueCopy: {"rte_vhost_enqueue_burst: copy", Pmd, []Use{{CopyToUser, 1}}, "the copy into the guest's buffers"},
 	RteVhostVringCall:   {"rte_vhost_vring_call", Pmd, []Use{{SyscallEnter, 1}, {Eventfd, 1}, {SyscallExit, 1}}, "the guest wants to be told: write() to its call eventfd"},
 	RtePktmbufFree:      {"rte_pktmbuf_free", Pmd, []Use{{Call, 1}}, "dropped"},
+
+	TunDoRead:    {"tun_do_read", Tap, []Use{{Lock, 1}, {RemoteLine, 1}}, "ptr_ring_consume, with a header in front of the frame; the line comes from the other core"},
+	EventfdRead:  {"eventfd_read", Syscall, []Use{{IndirectCall, 1}, {Call, 2}}, "the VMM reads how often the guest has kicked"},
+	EventfdWrite: {"eventfd_write", Syscall, []Use{{IndirectCall, 1}, {Call, 2}}, "the VMM has the guest called"},
+	VmmEventLoop: {"epoll loop of the VMM", VMM, []Use{{IndirectCall, 1}, {Call, 2}}, "the thread finds whose event it is"},
+	VmmGetDesc:   {"virtqueue pop", VMM, []Use{{VringGet, 1}}, "next chain of the guest's ring, checked, in user space"},
+	VmmAddUsed:   {"virtqueue push", VMM, []Use{{VringPut, 1}}, "used entry: the guest may have its buffers back"},
 
 	VhostWorker:     {"vhost_worker", Vhost, []Use{{Call, 2}, {IndirectCall, 1}}, "the back end's thread takes its work: handle_rx, handle_tx"},
 	VhostBufConsume: {"vhost_net_buf_consume", Vhost, []Use{{RemoteLine, 1}, {Call, 1}}, "the next frame of those taken off the tap's ring in batches; the line comes from the other core"},

@@ -17,6 +17,7 @@ const (
 	Sched                // wake-ups and context switches
 	Syscall              // the border of the guest: enter, copy, exit
 	Pmd                  // a user-space process that polls: its driver, its switch, its vhost-user ports
+	VMM                  // a process that serves a guest's device: its event loop, the guest's rings
 	Vhost                // the back end of a virtio device: rings, copies, signals
 	KVM                  // exits of a guest, interrupts put into it
 	Guest                // a guest's own kernel: interrupt, driver, poll, stack, its system calls
@@ -25,7 +26,7 @@ const (
 	NumStages
 )
 
-var stageNames = [NumStages]string{"nic", "irq", "napi", "xdp", "stack", "bridge", "tunnel", "tap", "sched", "syscall", "pmd", "vhost", "kvm", "guest", "vm", "tlb"}
+var stageNames = [NumStages]string{"nic", "irq", "napi", "xdp", "stack", "bridge", "tunnel", "tap", "sched", "syscall", "pmd", "vmm", "vhost", "kvm", "guest", "vm", "tlb"}
 
 // String is the stage's name on the bill.
 func (s Stage) String() string {

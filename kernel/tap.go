@@ -290,7 +290,7 @@ func (t *tap) Wait(st *syscall.Task, want syscall.Events) {
 	}
 	if t.ring != nil {
 		if sl := &t.ring[t.head]; sl.s != nil && want&syscall.PollIn != 0 {
-			w.wakeAt, w.waker = sl.at, t.k.cpus[sl.s.putBy]
+			w.wakeLater(t.k.cpus[sl.s.putBy], sl.at)
 			return
 		}
 	}

@@ -46,6 +46,7 @@ type Process struct {
 	Node    *int                      // of its memory; nil means that of its CPU
 	Memory  *mem.Memory               // private
 	Inherit []string                  // devices it finds open, as descriptors 0, 1, …
+	Files   []syscall.File            // that it finds open behind them, and that do not block
 	Program func(*syscall.Task) error // may use only the system calls of its task
 }
 
@@ -75,6 +76,12 @@ func (k *Kernel) Spawn(p Process) error {
 			}
 			t.gone = true
 			return fmt.Errorf("kernel: %s: open %s: %w", name, dev, errno)
+		}
+	}
+	for _, f := range p.Files {
+		if _, errno := t.InheritFile(f, syscall.ReadWrite|syscall.NonBlock); errno != syscall.OK {
+			t.gone = true
+			return fmt.Errorf("kernel: %s: %w", name, errno)
 		}
 	}
 	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
@@ -133,7 +140,11 @@ func (t *task) wake(by *CPU, at sim.Time) {
 		t.wakeThread(by, at)
 		return
 	}
-	if !t.asleep || t.alarm != nil && t.alarm.At() < at { // its alarm comes first
+	if !t.asleep {
+		t.sooner(by, at)
+		return
+	}
+	if t.alarm != nil && t.alarm.At() < at { // its alarm comes first
 		return
 	}
 	t.asleep = false
@@ -184,7 +195,9 @@ func (s *scheduler) Block(*syscall.Task) {
 	if at := t.wakeAt; at != 0 {
 		t.wakeAt = 0
 		if t.alarm == nil || at <= t.alarm.At() {
-			t.waker.shared(cost.SockDefReadable, 1, t.Name)
+			if t.waker != nil {
+				t.waker.shared(cost.SockDefReadable, 1, t.Name)
+			}
 			c.current = nil
 			t.wake(t.waker, at)
 		}
@@ -192,6 +205,14 @@ func (s *scheduler) Block(*syscall.Task) {
 	c.current = nil
 	for t.cpu.current != t {
 		t.pause()
+	}
+}
+
+// wakeLater has a task that is about to sleep woken at the time at by a CPU that is
+// there already, nil for nobody's: the earliest of several counts.
+func (t *task) wakeLater(by *CPU, at sim.Time) {
+	if t.wakeAt == 0 || at < t.wakeAt {
+		t.wakeAt, t.waker = at, by
 	}
 }
 

@@ -55,12 +55,17 @@ func (c *CPU) endSlice(t *task) {
 // wakeThread makes a thread runnable at the time at, or as soon as that if it was to
 // be later. By is the CPU that does so, nil for a timer.
 func (t *task) wakeThread(by *CPU, at sim.Time) {
-	c := t.cpu
 	if t.asleep {
 		t.asleep = false
 		t.runnable(by, at)
 		return
 	}
+	t.sooner(by, at)
+}
+
+// sooner makes a task that is to be runnable later runnable at the time at.
+func (t *task) sooner(by *CPU, at sim.Time) {
+	c := t.cpu
 	for i, r := range c.runq {
 		if r.task == t && r.at > at {
 			c.dequeue(i)

@@ -211,7 +211,10 @@ func (v *VCPU) ChargeFrame(id uint64, s cost.Step, n, bytes uint64) {
 
 // Took says that the guest's program has the frame that the tag names: its latency ends
 // here, and not where the frame was put into the guest's memory.
-func (v *VCPU) Took(t virtio.Tag) { v.k.Latency.Record(v.task.cpu.clock.Now() - t.Arrived) }
+func (v *VCPU) Took(t virtio.Tag) {
+	v.task.cpu.acct.Frames(cost.VM, 1)
+	v.k.Latency.Record(v.task.cpu.clock.Now() - t.Arrived)
+}
 
 // Work does a program's own work, beside the price of GuestRun that was charged when
 // it began, for at most the span d, and returns how much of d is left: it stops where

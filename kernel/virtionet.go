@@ -17,14 +17,15 @@ type VirtioConfig struct {
 	VM       int32     // the guest, in traces
 	At       Interface // the tap; its MTU is offered to the guest
 	MAC      [6]byte
-	Queues   int             // pairs; 0 means 1, at most MaxPairs
-	RingSize uint16          // largest ring; 0 means 256
-	Features virtio.Features // offered; 0 means OfferedFeatures
-	CPU      int             // of the worker of the first pair; the others have the following ones
-	Allowed  CPUSet          // that the workers may run on; see Process.Allowed
-	Backend  Backend         // who serves the rings
-	Raw      bool            // the guest's program says itself when it has a frame: see VCPU.Took
-	Vector   int             // first interrupt vector: pair p has Vector+2p for receiving and the next for sending
+	Queues   int                // pairs; 0 means 1, at most MaxPairs
+	RingSize uint16             // largest ring; 0 means 256
+	Features virtio.Features    // offered; 0 means OfferedFeatures
+	CPU      int                // of the worker of the first pair; the others have the following ones
+	Allowed  CPUSet             // that the workers may run on; see Process.Allowed
+	Backend  Backend            // who serves the rings
+	Serve    func(Served) error // starts the process that serves a pair; required with VMM
+	Raw      bool               // the guest's program says itself when it has a frame: see VCPU.Took
+	Vector   int                // first interrupt vector: pair p has Vector+2p for receiving and the next for sending
 }
 
 // A Backend is who serves the rings of a virtio device. The zero value is VhostNet.
@@ -53,9 +54,10 @@ type VirtioNet struct {
 	net      *netdev
 	taps     []*tap // one for each pair, all of the same interface
 	features virtio.Features
-	memory   *Region  // the guest's, in the process of its VMM; nil without a model of paging
-	inside   *Region  // likewise, as the guest's kernel has it
-	pairs    []*vhost // of those that the guest uses; none before Activate
+	memory   *Region   // the guest's, in the process of its VMM; nil without a model of paging
+	inside   *Region   // likewise, as the guest's kernel has it
+	pairs    []*vhost  // of those that the guest uses; none before Activate
+	served   []*served // likewise, if processes serve them
 	probe    func() error
 	head     []byte // of a frame whose flow is looked for
 	err      error  // what broke it
@@ -85,8 +87,8 @@ func (k *Kernel) AddVirtio(v *VCPU, cfg VirtioConfig) (*VirtioNet, error) {
 	case cfg.Features&^virtio.Known != 0:
 		return nil, fmt.Errorf("kernel: %s: cannot offer %v", name, cfg.Features&^virtio.Known)
 	}
-	if cfg.Backend != VhostNet {
-		return nil, fmt.Errorf("kernel: %s: its backend is not built yet", name)
+	if cfg.Backend > VMM || (cfg.Backend == VMM) != (cfg.Serve != nil) {
+		return nil, fmt.Errorf("kernel: %s: nobody serves its rings, or two do", name)
 	}
 	if cfg.Queues == 1 {
 		cfg.Features &^= virtio.FMQ
@@ -139,7 +141,7 @@ func (d *VirtioNet) Activate(m *mem.Memory, f virtio.Features, rings []virtio.Pa
 	switch {
 	case err != nil:
 		return fmt.Errorf("kernel: %s: %w", name, err)
-	case len(d.pairs) > 0:
+	case d.width() > 0:
 		return fmt.Errorf("kernel: %s is active: reset it first", name)
 	case len(rings) == 0 || len(rings) > d.cfg.Queues || len(rings) > 1 && !f.Has(virtio.FMQ):
 		return fmt.Errorf("kernel: %s: %d pairs of queues; it has %d", name, len(rings), d.cfg.Queues)
@@ -149,6 +151,10 @@ func (d *VirtioNet) Activate(m *mem.Memory, f virtio.Features, rings []virtio.Pa
 		return fmt.Errorf("kernel: %s: %w", name, err)
 	}
 	d.memory, d.inside = memory, inside
+	d.features, d.probe = f, nil
+	if d.cfg.Backend == VMM {
+		return d.serve(m, rings)
+	}
 	pairs := make([]*vhost, 0, len(rings))
 	for i, p := range rings {
 		w, err := d.newVhost(i, m, f, p)
@@ -157,8 +163,8 @@ func (d *VirtioNet) Activate(m *mem.Memory, f virtio.Features, rings []virtio.Pa
 		}
 		pairs = append(pairs, w)
 	}
-	d.features, d.pairs, d.probe = f, pairs, nil
-	d.net.features, d.net.gsoMax = tunOffload(f), maxWrite
+	d.pairs = pairs
+	d.offload()
 	for i, w := range pairs {
 		d.taps[i].opened = true
 		w.task.asleep, d.taps[i].waiting, d.taps[i].wants = true, &w.task, pollIn
@@ -166,13 +172,22 @@ func (d *VirtioNet) Activate(m *mem.Memory, f virtio.Features, rings []virtio.Pa
 	return nil
 }
 
+// width is how many pairs of queues the guest uses.
+func (d *VirtioNet) width() int { return len(d.pairs) + len(d.served) }
+
+// offload is TUNSETOFFLOAD.
+func (d *VirtioNet) offload() { d.net.features, d.net.gsoMax = tunOffload(d.features), maxWrite }
+
 // Reset stops the device, as a driver does that writes 0 to its status. What waits
 // on its tap dies.
 func (d *VirtioNet) Reset() {
 	for _, w := range d.pairs {
 		w.stop(d.vcpu.task.cpu, cost.RSClosed)
 	}
-	d.features, d.pairs, d.err, d.probe = 0, nil, nil, nil
+	for _, s := range d.served {
+		s.stop(d.vcpu.task.cpu, cost.RSClosed)
+	}
+	d.features, d.pairs, d.served, d.err, d.probe = 0, nil, nil, nil, nil
 	d.net.features = 0
 }
 
@@ -209,8 +224,11 @@ func (d *VirtioNet) Err() error { return d.err }
 // Ring is the queue of a pair, for receiving or sending; nil if the driver has not
 // set it up.
 func (d *VirtioNet) Ring(pair int, tx bool) *virtio.Ring {
-	if pair < 0 || pair >= len(d.pairs) {
+	if pair < 0 || pair >= d.width() {
 		return nil
+	}
+	if d.served != nil {
+		return d.served[pair].ring(tx)
 	}
 	if tx {
 		return d.pairs[pair].tx.ring
@@ -221,10 +239,14 @@ func (d *VirtioNet) Ring(pair int, tx bool) *virtio.Ring {
 // Kick is the doorbell of a queue: an exit, an eventfd, and the worker that waits on
 // it is woken.
 func (d *VirtioNet) Kick(pair int, tx bool) {
-	if pair < 0 || pair >= len(d.pairs) {
+	if pair < 0 || pair >= d.width() {
 		return
 	}
 	d.vcpu.Charge(cost.KvmNotify, 1)
+	if d.served != nil {
+		d.served[pair].kick(tx).signal(d.vcpu.task.cpu, d.vcpu.Now())
+		return
+	}
 	w := d.pairs[pair]
 	w.wake(d.vcpu.task.cpu, w.side(tx), d.vcpu.Now())
 }
@@ -233,7 +255,11 @@ func (d *VirtioNet) Kick(pair int, tx bool) {
 // an entry of the later time at: the device had put it there, ahead in time, while
 // calls were off, and would have called.
 func (d *VirtioNet) CallAt(pair int, tx bool, at sim.Time) {
-	if pair < 0 || pair >= len(d.pairs) {
+	if pair < 0 || pair >= d.width() {
+		return
+	}
+	if d.served != nil {
+		d.served[pair].callAt(tx, at)
 		return
 	}
 	w := d.pairs[pair]
@@ -266,7 +292,7 @@ func (d *VirtioNet) vector(pair int, tx bool) int {
 // its flow.
 func (d *VirtioNet) xmit(c *CPU, list []*skb) {
 	d.setUp()
-	if len(d.pairs) <= 1 {
+	if d.width() <= 1 {
 		d.taps[0].xmit(c, list)
 		return
 	}
@@ -291,13 +317,16 @@ func (d *VirtioNet) setUp() {
 // the guest itself has sent of that flow; here the hash is the same both ways and the
 // guest's driver uses it, too.
 func (d *VirtioNet) selectQueue(s *skb) int {
-	return int(uint64(virtio.FlowHash(s.headIn(&d.head))) * uint64(len(d.pairs)) >> 32)
+	return int(uint64(virtio.FlowHash(s.headIn(&d.head))) * uint64(d.width()) >> 32)
 }
 
 // stalled lists what waits for somebody who will not come.
 func (d *VirtioNet) stalled() (list []string) {
 	for _, w := range d.pairs {
 		list = append(list, w.stalled()...)
+	}
+	for _, s := range d.served {
+		list = append(list, s.stalled()...)
 	}
 	return list
 }

@@ -575,7 +575,7 @@ func (t *tap) produce(c *CPU, s *skb) bool {
 // xdpXmit is tun_xdp_xmit of a tap with several queues: the CPU chooses.
 func (d *VirtioNet) xdpXmit(c *CPU, list []*skb) {
 	d.setUp()
-	d.taps[c.id%max(len(d.pairs), 1)].xdpXmit(c, list)
+	d.taps[c.id%max(d.width(), 1)].xdpXmit(c, list)
 }
 
 // eachRaw calls note for every frame that waits to be sent in bulk.

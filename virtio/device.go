@@ -72,6 +72,7 @@ type Device struct {
 	used   uint16 // used entries written
 	called uint16 // of them, when CallNeeded was last asked
 	silent bool   // asks not to be kicked
+	asked  uint16 // the avail index behind which it asked to be kicked, while not silent
 	err    error
 }
 
@@ -221,7 +222,7 @@ func (d *Device) DisableKicks() {
 // it will not kick; the results are those of Pending. Where at is not Never the
 // driver has asked too early and must be taken as having kicked then.
 func (d *Device) EnableKicks(now sim.Time, known int) (more bool, at sim.Time) {
-	d.silent = false
+	d.silent, d.asked = false, d.last+uint16(known)
 	if d.r.eventIdx {
 		binary.LittleEndian.PutUint16(d.r.availEventAt(), d.last+uint16(known))
 	} else {
@@ -241,6 +242,13 @@ func (d *Device) Pending(now sim.Time, known int) (more bool, at sim.Time) {
 		return false, t
 	}
 	return true, sim.Never
+}
+
+// Overdue says whether the device waits for a kick that it should have had. It is an
+// oracle for a ring at rest, as Driver.Overdue is.
+func (d *Device) Overdue() bool {
+	ahead := d.r.availIdx() - d.asked
+	return !d.silent && d.err == nil && ahead != 0 && ahead < 1<<15
 }
 
 // Silent says whether the device asks not to be kicked.

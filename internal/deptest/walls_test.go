@@ -62,6 +62,7 @@ var walls = []wall{
 
 	{"vm/guest", "ours", "cost netstack offload sim syscall vm/guest/dns", "a guest's kernel has a processor, devices and a stack of its own, which it is given: it cannot name the host below"},
 	{"vm/guest/dns", "ours", "", "a message is bytes"},
+	{"vmm", "ours", "cost mem sim syscall virtio", "a VMM's thread is a process of the host: it has its guest's rings in its memory, and reaches tap, doorbells and interrupts by system calls alone"},
 	{"vm/raw", "ours", "cost sim virtio vm", "the smallest guest kernel has a processor, a device and a program that it is given: it cannot name the host below"},
 	{"vm/igbvf", "ours", "cost mem netstack nic sim virtio vm/guest vm/raw", "the driver of a virtual function names the device, which no other guest can: passthrough is this hole in the wall"},
 	{"vm/virtnet", "ours", "cost mem netstack offload sim virtio vm/guest vm/raw", "a guest's driver has rings in its memory and a device that it is given: what stands behind that it cannot name"},
@@ -70,7 +71,7 @@ var walls = []wall{
 	{"peer", "ours", "cost netstack nic offload sim vm/guest", "what stands at a wire is a machine of its own: it knows the wire and no host"},
 
 	{"machine", "ours", "cost internal/form internal/spell sim", "a machine is what prices depend on: it reads files and moves books, and knows no path that runs on it"},
-	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost dpdk vswitch internal/capture kernel load machine mem mmu netstack nic peer sim trace virtio vm vm/guest vm/igbvf vm/raw vm/virtnet vxlan wire xdp", "the face puts the rooms together; it renders nothing and writes no file"},
+	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost dpdk vswitch internal/capture kernel load machine mem mmu netstack nic peer sim trace virtio vm vm/guest vm/igbvf vm/raw vm/virtnet vmm vxlan wire xdp", "the face puts the rooms together; it renders nothing and writes no file"},
 
 	{"internal/workload", "ours", ". bridge internal/spell load machine nic sim vm xdp", "a workload is a machine with its load: what a rate is compared with is not known here"},
 	{"internal/capture internal/golden internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
@@ -106,7 +107,7 @@ var walls = []wall{
 }
 
 // core are the packages in which a run happens.
-const core = "sim cost mem mmu offload virtio trace nic wire load bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall netstack xdp kernel vhostuser vswitch dpdk vm vm/guest vm/guest/dns vm/raw vm/igbvf vm/virtnet vm/app peer"
+const core = "sim cost mem mmu offload virtio trace nic wire load bridge bridge/neigh bridge/snoop bridge/stp vxlan syscall netstack xdp kernel vhostuser vswitch dpdk vm vm/guest vm/guest/dns vm/raw vm/igbvf vm/virtnet vm/app peer vmm"
 
 // exceptions are single files that may do what a wall forbids, and why. The
 // table may not hold one that is not needed.
