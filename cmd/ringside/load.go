@@ -147,6 +147,7 @@ Exit codes: 0 success, 1 the run failed, 2 wrong usage, 130 interrupted.`,
 	fs := c.Flags()
 	o.machine(fs)
 	o.batching(fs)
+	o.sched(fs)
 	o.trial(fs)
 	fs.BoolVar(&search, "search", false, "look for the highest rate without loss")
 	whole(fs, &resolution, "resolution", "", "frames a second; otherwise a 256th of the highest rate", 1, 1e9, "10000")

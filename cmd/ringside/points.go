@@ -36,6 +36,7 @@ func pointFlags(o *loadOptions) *pflag.FlagSet {
 func (o *loadOptions) pointFlags(fs *pflag.FlagSet) {
 	o.machine(fs)
 	o.batching(fs)
+	o.sched(fs)
 	o.trial(fs)
 }
 

@@ -271,6 +271,7 @@ interrupted.`,
 	fs := c.Flags()
 	o.machine(fs)
 	o.batching(fs)
+	o.sched(fs)
 	whole(fs, &o.replay.Loop, "loop", "1", "times the files are played", 1, 1<<30, "10")
 	fs.Var(&value{kind: "FILE", set: func(s string) error { out = s; return nil }}, "out", "write a pcapng with one interface for every stage: what passed there, its fate and why")
 	o.paper(fs)

@@ -30,6 +30,8 @@ func (l *lab) readBatching(f field) {
 		{Name: "gro_flush_timeout", Read: span(&b.FlushTimeout)},
 		{Name: "busy_poll", Read: span(&b.BusyPoll)},
 		{Name: "adaptive_itr", Read: l.On(&b.AdaptiveITR)},
+		{Name: "rps_sock_flow_entries", Read: form.Whole(l.Reader, &b.RFS, 1, 1<<20)},
+		{Name: "rps_flow_cnt", Read: form.Whole(l.Reader, &b.RFSFlows, 1, 1<<20)},
 		{Name: "rps_cpus", Read: func(f field) {
 			for _, e := range l.List(f) {
 				if k, ok := l.Number(e, 0, 63); ok {

@@ -91,7 +91,7 @@ func (l *lab) processors() {
 		for _, c := range l.cfg.NICs {
 			n += max(c.Queues, 1)
 		}
-		n = max(n, 1) + min(len(l.cfg.VMs), 4)
+		n = l.cfg.Topology.Fill(max(n, 1) + min(len(l.cfg.VMs), 4))
 	}
 	for _, c := range l.cpus {
 		if k, ok := l.Number(c.field, 0, 1023); ok && int(k) >= n {
@@ -99,6 +99,7 @@ func (l *lab) processors() {
 		}
 	}
 	l.checkBatching(n)
+	l.checkSched(n)
 }
 
 // build makes each bridge with its ports and entries, as the machine will, so

@@ -150,6 +150,8 @@ func (l *lab) virtio(f field, c *ringside.VirtioConfig) {
 			c.Size = int(n)
 		}},
 		{Name: "off", Read: func(f field) { l.features(f, &c.Off) }},
+		{Name: "cpu", Read: func(f field) { l.cpu(f, &c.CPU) }},
+		{Name: "cpus_allowed", Read: l.cpuSet(&c.Allowed)},
 	})
 }
 

@@ -139,6 +139,8 @@ type lab struct {
 	programs []string
 	cpus     []reference // that guests are to run on
 	batching field       // nothing if the file does not say
+	topology field       // likewise
+	sched    field       // likewise
 	runs     map[string][]programs.Entry
 	used     map[string]form.Place
 }
@@ -180,6 +182,8 @@ func (l *lab) top(f field) {
 		{Name: "cpus", Read: form.Whole(l.Reader, &l.cfg.CPUs, 1, 1024)},
 		{Name: "tap_queue", Read: form.Whole(l.Reader, &l.cfg.TapQueue, 1, 1<<20)},
 		{Name: "batching", Read: l.readBatching},
+		{Name: "topology", Read: l.readTopology},
+		{Name: "sched", Read: l.readSched},
 		{Name: "forward", Read: l.On(&l.cfg.Forward)},
 		{Name: "routes", Read: func(f field) { Routes(l.Reader, f, &l.cfg.Routes) }},
 		{Name: "masquerade", Read: l.masquerade},
@@ -265,6 +269,8 @@ func (l *lab) readNIC(f field, n *ringside.NIC) {
 		known{Name: "addr", Read: func(f field) { Addresses(l.Reader, f, &n.Host.Addresses) }},
 		known{Name: "address", Read: func(f field) { n.Host.MAC, _ = l.Station(f) }},
 		known{Name: "offloads", Read: func(f field) { l.offloads(f, &n.Offloads) }},
+		known{Name: "node", Read: l.node(&n.Node)},
+		known{Name: "irq_affinity", Read: l.irqAffinity(&n.IRQAffinity)},
 	))
 	l.links = append(l.links, link)
 }
@@ -364,7 +370,9 @@ func (l *lab) readVM(f field, i int) {
 		{Name: "mac", Read: l.StationInto((*bridge.MAC)(&v.MAC))},
 		{Name: "addr", Read: func(f field) { programAt = f; v.Addr, _ = l.Addr(f) }},
 		{Name: "batch", Read: func(f field) { programAt = f; form.Whole(l.Reader, &v.Batch, 1, 1024)(f) }},
-		{Name: "cpu", Read: func(f field) { l.cpu(f, v) }},
+		{Name: "cpu", Read: func(f field) { l.cpu(f, &v.CPU) }},
+		{Name: "cpus_allowed", Read: l.cpuSet(&v.Allowed)},
+		{Name: "node", Read: l.node(&v.Node)},
 		{Name: "tap", Read: func(f field) {
 			if s, ok := l.Ifname(f); ok {
 				name, link.name = f, s
@@ -411,10 +419,10 @@ func (l *lab) program(f field, v *ringside.VM, name *string) {
 	v.Program, *name = p, s
 }
 
-func (l *lab) cpu(f field, v *ringside.VM) {
+func (l *lab) cpu(f field, into **int) {
 	if n, ok := l.Number(f, 0, 1023); ok {
 		cpu := int(n)
-		v.CPU = &cpu
+		*into = &cpu
 		l.cpus = append(l.cpus, reference{field: f})
 	}
 }
