@@ -66,7 +66,9 @@ type Config struct {
 	VMs      []VM
 	TapQueue int      // frames that wait for a guest; 0 means 1000
 	Batching Batching // the zero value is Linux's defaults
-	Paging   Paging   // the zero value is no model of TLBs
+	// UserSwitch is of the path dpdk.
+	UserSwitch UserSwitch
+	Paging     Paging // the zero value is no model of TLBs
 
 	Ageing     sim.Time  // of the first bridge's entries; 0 means 300 s
 	MaxLearned int       // bound of the first bridge's forwarding database; 0 means the bridge's default

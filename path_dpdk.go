@@ -63,6 +63,16 @@ func checkDPDK(c *Config) error {
 	return checkVirtio(c)
 }
 
+// UserSwitch is how the process of the path dpdk works. The zero value is a switch with
+// vector drivers.
+type UserSwitch struct {
+	// Pairs joins ports two and two, as testpmd forwards: the first NIC with the second.
+	// No bridge is asked.
+	Pairs  bool
+	Burst  int  // frames that a port is asked for at once; 0 means 32
+	Scalar bool // drivers of NICs without vector code
+}
+
 // A pmd is the process that polls: it is kernel.Poller.
 type pmd struct {
 	*vswitch.Switch
@@ -94,7 +104,11 @@ func (h *Host) poller() (*pmd, error) {
 	if p.core, err = h.Kernel.AddPoller(kernel.PollerConfig{}, p); err != nil {
 		return nil, err
 	}
-	p.Switch, err = vswitch.New(vswitch.Config{Core: p.core, Bridge: h.Bridge, Pool: p.pool})
+	c := vswitch.Config{Core: p.core, Bridge: h.Bridge, Pool: p.pool, Burst: h.cfg.UserSwitch.Burst}
+	if h.cfg.UserSwitch.Pairs {
+		c.Bridge = nil
+	}
+	p.Switch, err = vswitch.New(c)
 	if err != nil {
 		return nil, h.cfg.cannot("%v", err)
 	}
@@ -118,7 +132,7 @@ func (h *Host) openNIC(n *NIC) error {
 		return err
 	}
 	cfg := pmdRings(n)
-	cfg.NIC, cfg.Memory, cfg.Pool = dev, h.Memory, p.pool
+	cfg.NIC, cfg.Memory, cfg.Pool, cfg.Scalar = dev, h.Memory, p.pool, h.cfg.UserSwitch.Scalar
 	d, err := dpdk.Open(cfg)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package dpdk
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -101,10 +102,7 @@ func goodRing(n int) bool { return n >= minRing && n <= maxRing && n%8 == 0 }
 // Buffers is how many mbufs the device's rings take beside those that the process has
 // in its hands.
 func (c Config) Buffers() int {
-	if c.check() != nil {
-		return 0
-	}
-	return c.Queues * (c.RxRing + c.TxRing)
+	return cmp.Or(c.Queues, 1) * (cmp.Or(c.RxRing, 512) + cmp.Or(c.TxRing, 512))
 }
 
 // poke writes a register at the beginning of time.

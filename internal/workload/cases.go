@@ -19,6 +19,12 @@ var cases = []Case{
 		"a UDP sink on the core of the receive queue, with bridge and tap in place of IP, UDP and socket", tapSink(false)},
 	{"tap-sink-other", "the whole native path into one guest, one read a frame, on another CPU",
 		"a UDP sink on another core, with bridge and tap in place of IP, UDP and socket", tapSink(true)},
+	{"l2fwd", "a process in user space passes bursts between two NICs, both ways, and looks nothing up", "testpmd io, l2fwd, ixy-fwd; addresses stay as they are", l2fwd(true)},
+	{"switch-p2p", "the bridge in user space on poll-mode drivers, from NIC to NIC, one way", "a switch in user space with a MAC table; its table and its learning are those of our bridge", switchP2P(false)},
+	{"switch-p2p-both", "the same, both ways on one core", "likewise", switchP2P(true)},
+	{"switch-p2v", "the bridge in user space, from a NIC into a guest's vhost-user ring", "likewise, with a guest that keeps up", switchP2V},
+	{"vhost-rx", "from a NIC through the kernel's bridge and vhost-net to a guest; a CPU each for interrupts, vhost and guest", "a guest behind vhost-net that receives", vhostRx},
+	{"vhost-tx", "a guest sends through vhost-net, and its tap's port drops; a CPU each for vhost and guest", "testpmd in a guest behind vhost-net, XDP drop at the tap; the drop is an sk_buff's here", vhostTx},
 	{"bridge-forward", "from one NIC through the kernel's bridge to another, on one CPU",
 		"switching or forwarding in the kernel", bridgeForward},
 }

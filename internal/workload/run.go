@@ -127,6 +127,9 @@ func (s *Setup) read(before, after *ringside.Report, sent uint64) *Result {
 	}
 	var busy, cycles float64
 	for _, i := range cpus {
+		if i < 0 {
+			i += len(after.CPUs)
+		}
 		if b := float64(after.CPUs[i].BusyNs - before.CPUs[i].BusyNs); b > busy {
 			busy, cycles = b, float64(after.CPUs[i].Cycles-before.CPUs[i].Cycles)
 		}
