@@ -61,7 +61,8 @@ type Trial struct {
 	Polls      uint64 `json:"polls"`
 	Syscalls   uint64 `json:"syscalls"`
 
-	Report *Report `json:"-"` // of the whole run
+	Bill   *cost.Bill `json:"-"` // of the time that is measured
+	Report *Report    `json:"-"` // of the whole run
 }
 
 // TrialFrames is what became of the frames of a Load, when all was at rest.
@@ -235,7 +236,7 @@ func (r *trial) run(h *Host) (*Trial, error) {
 		BusyNs: (after.busy - before.busy).Nanoseconds(), Cycles: after.cycles - before.cycles,
 		Interrupts: after.interrupts - before.interrupts, Polls: after.polls - before.polls, Syscalls: after.syscalls - before.syscalls,
 	}
-	t.Report = h.Report()
+	t.Bill, t.Report = after.bill.Since(before.bill), h.Report()
 	t.Report.Input = r.input()
 	return t, nil
 }
@@ -290,12 +291,13 @@ func (r *trial) frames(h *Host) TrialFrames {
 type reading struct {
 	delivered, cycles, interrupts, polls, syscalls uint64
 	busy                                           sim.Time
+	bill                                           *cost.Bill
 }
 
 func readingOf(h *Host) reading {
 	b := h.Bill()
 	c := reading{
-		delivered: h.Kernel.Flow().ToVMs, cycles: b.Cycles(),
+		delivered: h.Kernel.Flow().ToVMs, cycles: b.Cycles(), bill: b,
 		interrupts: b.Count(cost.HardIRQ), polls: b.Count(cost.NAPIPoll), syscalls: b.Count(cost.SyscallEnter),
 	}
 	for _, a := range h.Kernel.Accounts() {

@@ -126,6 +126,24 @@ func (b *Bill) Cycles() uint64 {
 	return n
 }
 
+// Since is what was charged after the earlier bill of the same accounts. It has no
+// CPUs of its own.
+func (b *Bill) Since(earlier *Bill) *Bill {
+	d := &Bill{Book: b.Book}
+	for s := range b.Ops {
+		d.Frames[s] = b.Frames[s] - earlier.Frames[s]
+		for o, l := range b.Ops[s] {
+			e := earlier.Ops[s][o]
+			d.Ops[s][o] = OpLine{l.Count - e.Count, l.Bytes - e.Bytes, l.MilliCycles - e.MilliCycles, l.Picoseconds - e.Picoseconds}
+		}
+	}
+	for i, l := range b.Steps {
+		e := earlier.Steps[i]
+		d.Steps[i] = Line{l.Count - e.Count, l.Bytes - e.Bytes, l.Extra - e.Extra}
+	}
+	return d
+}
+
 // Uncalibrated is the part of Cycles that rests on guesses: lines whose price has
 // a status that is not Calibrated.
 func (b *Bill) Uncalibrated() uint64 {

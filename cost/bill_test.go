@@ -382,3 +382,22 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	}
 }
+
+func TestBillsOfTwoTimesDifferByWhatWasChargedBetween(t *testing.T) {
+	book, err := Open("linux-xeon")
+	require.NoError(t, err)
+	both, second := NewAccount("cpu0", book, false), NewAccount("cpu0", book, false)
+	both.Charge(IgbBuildSkb, 3)
+	both.ChargeBytes(TunPutUser, 1, 60)
+	both.ChargeTicks(GuestRun, 7)
+	first := Sum(book, both)
+	for _, a := range []*Account{both, second} {
+		a.Charge(IgbBuildSkb, 2)
+		a.ChargeBytes(TunPutUser, 2, 1500)
+		a.ChargeTicks(GuestRun, 11)
+		a.Charge(TunRingRecv, 1)
+	}
+	want := Sum(book, second)
+	want.CPUs = nil
+	require.Equal(t, want, Sum(book, both).Since(first))
+}

@@ -16,6 +16,7 @@ import (
 
 	"ringside"
 	"ringside/internal/sweep"
+	"ringside/internal/wholefile"
 	"ringside/load"
 )
 
@@ -161,4 +162,35 @@ func (p *points) play(ctx context.Context, o *loadOptions) (*ringside.Trial, *ri
 	}
 	t, err := l.Run(o.cfg, nil)
 	return t, nil, err
+}
+
+// An output is a file that is asked for, and what writes it; without a name it is not.
+type output struct {
+	name  string
+	write func(io.Writer) error
+}
+
+// writeFiles writes files of which all appear whole, or none does.
+func writeFiles(list ...output) error {
+	var files []*wholefile.File
+	for _, f := range list {
+		if f.name == "" {
+			continue
+		}
+		file, err := wholefile.Create(f.name)
+		if err != nil {
+			return &usageError{err}
+		}
+		defer file.Close()
+		if err := f.write(file); err != nil {
+			return err
+		}
+		files = append(files, file)
+	}
+	for _, f := range files {
+		if err := f.Commit(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -16,7 +16,6 @@ import (
 	"ringside"
 	"ringside/internal/chart"
 	"ringside/internal/sweep"
-	"ringside/internal/wholefile"
 )
 
 func init() { extraVerbs = append(extraVerbs, sweepCommand) }
@@ -302,30 +301,11 @@ func (s *sweeper) merged(c *cobra.Command, names []string) error {
 
 // write writes what is asked for: first the files, then the page.
 func (s *sweeper) write(c *cobra.Command, r *sweep.Result) error {
-	var files []*wholefile.File
-	for _, f := range []struct {
-		name  string
-		write func(io.Writer) error
-	}{{s.out, r.WriteJSON}, {s.csv, r.WriteCSV}, {s.svg, func(w io.Writer) error { return chart.WriteSVG(w, r) }}} {
-		if f.name == "" {
-			continue
-		}
-		file, err := wholefile.Create(f.name)
-		if err != nil {
-			return &usageError{err}
-		}
-		defer file.Close()
-		if err := f.write(file); err != nil {
-			return err
-		}
-		files = append(files, file)
-	}
-	for _, f := range files {
-		if err := f.Commit(); err != nil {
-			return err
-		}
-	}
-	if s.point.json {
+	err := writeFiles(output{s.out, r.WriteJSON}, output{s.csv, r.WriteCSV}, output{s.svg, func(w io.Writer) error { return chart.WriteSVG(w, r) }})
+	switch {
+	case err != nil:
+		return err
+	case s.point.json:
 		return r.WriteJSON(c.OutOrStdout())
 	}
 	return r.WriteTable(c.OutOrStdout())
