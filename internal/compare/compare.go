@@ -50,7 +50,7 @@ func Kinds() (list []Kind) {
 // stageKinds are the kinds of what a stage does beside copying. A stage that is not
 // named is the device's, which costs no cycles.
 var stageKinds = [cost.NumStages]Kind{
-	cost.IRQ: IRQ, cost.NAPI: Driver, cost.Pmd: Driver, cost.Stack: Switch, cost.Bridge: Switch, cost.Tunnel: Switch,
+	cost.IRQ: IRQ, cost.NAPI: Driver, cost.XDP: Driver, cost.Pmd: Driver, cost.Stack: Switch, cost.Bridge: Switch, cost.Tunnel: Switch,
 	cost.Tap: Switch, cost.Sched: Sched, cost.Syscall: Syscall, cost.Vhost: Ring, cost.KVM: Exits, cost.Guest: Guest, cost.VM: Guest, cost.TLB: TLB,
 }
 

@@ -81,7 +81,8 @@ var walls = []wall{
 	{"internal/labfile", "ours", ". bridge bridge/neigh bridge/snoop bridge/stp internal/form internal/programs netstack sim virtio vm vm/guest vxlan", "a file becomes a Config, and nothing else happens"},
 	{"internal/iproute", "ours", "bridge bridge/snoop bridge/stp netstack sim vxlan", "what is printed of a bridge or a stack is what it says of itself"},
 	{"internal/sweep", "ours", "", "whose knob it is and what a point does, a sweep does not know"},
-	{"internal/chart", "ours", "internal/sweep", "a picture is drawn of what was found, and nothing else"},
+	{"internal/compare", "ours", ". cost load", "it reads what machines made of the frames; who makes them it does not know"},
+	{"internal/chart", "ours", "internal/sweep internal/compare", "a picture is drawn of what was found, and nothing else"},
 	{"ours -internal/chart", "gonum.org/...", "", "only the chart draws: the machine and its reports do without fonts and pictures"},
 	{"internal/histogram", "ours", "sim", "a histogram counts spans of virtual time"},
 
