@@ -26,11 +26,13 @@ const (
 	inVirtio
 	inGuest
 	inTLB
+	inXDP
+	inPMD
 	numGroups
 )
 
 var groupNames = [numGroups]string{"C_device", "C_irq", "C_poll", "C_driver", "C_calls", "C_bridge", "C_host",
-	"C_tap", "C_wake", "C_border", "C_copy", "C_virtio", "C_guest", "C_tlb"}
+	"C_tap", "C_wake", "C_border", "C_copy", "C_virtio", "C_guest", "C_tlb", "C_xdp", "C_pmd"}
 
 // A symbol is how the equation writes an operation: its count, its price, and
 // the group it stands in. Operations of a group that were done equally often
@@ -110,6 +112,25 @@ var symbols = [cost.NumOps]symbol{
 	cost.DMAMap:       {inDriver, "n_map", "c_map"},
 	cost.IOTLBFlush:   {inDriver, "n_flush", "c_flush"},
 	cost.PostedIRQ:    {inVirtio, "n_post", "c_post"},
+
+	cost.ColdLine: {inWake, "n_cold", "c_cold"},
+	cost.NUMALine: {inWake, "n_far", "c_far"},
+	cost.NUMACopy: {inCopy, "B_far", "c_byte_far"},
+	cost.SMTShare: {inWake, "n_smt", "c_smt"},
+
+	cost.XDPDesc:   {inXDP, "n_xdesc", "c_xdesc"},
+	cost.XDPRun:    {inXDP, "n_prog", "c_prog"},
+	cost.XDPMap:    {inXDP, "n_xmap", "c_xmap"},
+	cost.XDPReturn: {inXDP, "n_ret", "c_ret"},
+	cost.XSKDesc:   {inXDP, "n_xsk", "c_xsk"},
+	cost.XSKAddr:   {inXDP, "n_umem", "c_umem"},
+
+	cost.PMDIdle:    {inPMD, "n_idle", "c_idle"},
+	cost.PMDRx:      {inPMD, "n_prx", "c_prx"},
+	cost.PMDTx:      {inPMD, "n_ptx", "c_ptx"},
+	cost.PMDForward: {inPMD, "n_fwd", "c_fwd"},
+	cost.PMDLookup:  {inPMD, "n_look", "c_look"},
+	cost.Mbuf:       {inPMD, "n_mbuf", "c_mbuf"},
 }
 
 // A term is count · (price + price + …).
