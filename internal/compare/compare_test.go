@@ -129,15 +129,15 @@ func TestTheTableFitsAndNamesEveryRow(t *testing.T) {
 	}}
 	var b strings.Builder
 	require.NoError(t, r.WriteTable(&b, 60))
-	assert.Equal(t, `  path  pinned  pages  cycles  one core  delivered    lost     p50     p99  cores  idle
-native      on     4k    3210     1.12M      0.00M   0.10%  12.3us  98.8us   1.25     -
-  dpdk      on     4k     300    12.00M          0  <0.01%       -       -   2.00  0.75
- sriov      on     4k  cannot
+	assert.Equal(t, `path     pinned  pages  cycles  one core  delivered    lost     p50     p99  cores  idle
+native       on     4k    3210     1.12M      0.00M   0.10%  12.3us  98.8us   1.25     -
+dpdk         on     4k     300    12.00M          0  <0.01%       -       -   2.00  0.75
+sriov        on     4k  cannot
 
 cycles for a frame, by kind
-  path  pinned  pages   irq  copy
-native      on     4k  3000   210
-  dpdk      on     4k     -   4.2
+path     pinned  pages   irq  copy
+native       on     4k  3000   210
+dpdk         on     4k     -   4.2
 
 dpdk    gives up the kernel's stack on the NIC; a core that
         is busy when nothing comes

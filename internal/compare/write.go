@@ -62,10 +62,10 @@ func (r *Result) WriteTable(w io.Writer, columns int) error {
 // rates is a row for each machine.
 func (r *Result) rates(w io.Writer) error {
 	return table(w, func(t io.Writer) {
-		fmt.Fprintf(t, "path\tpinned\tpages\tcycles\tone core\tdelivered\tlost\tp50\tp99\tcores\tidle\t\n")
+		fmt.Fprintf(t, "path   \tpinned\tpages\tcycles\tone core\tdelivered\tlost\tp50\tp99\tcores\tidle\t\n")
 		for i := range r.Rows {
 			row := &r.Rows[i]
-			fmt.Fprintf(t, "%s\t%s\t%s\t", row.Path, row.Pinning, row.Pages)
+			fmt.Fprintf(t, "%-7s\t%s\t%s\t", row.Path, row.Pinning, row.Pages)
 			if row.Cannot != "" {
 				fmt.Fprint(t, "cannot\t\t\t\t\t\t\t\t\n")
 				continue
@@ -89,13 +89,13 @@ func (r *Result) kinds(w io.Writer) error {
 	}
 	fmt.Fprintln(w, "\ncycles for a frame, by kind")
 	return table(w, func(t io.Writer) {
-		fmt.Fprintf(t, "path\tpinned\tpages\t%s\t\n", strings.Join(used, "\t"))
+		fmt.Fprintf(t, "path   \tpinned\tpages\t%s\t\n", strings.Join(used, "\t"))
 		for i := range r.Rows {
 			row := &r.Rows[i]
 			if row.Cannot != "" {
 				continue
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t", row.Path, row.Pinning, row.Pages)
+			fmt.Fprintf(t, "%-7s\t%s\t%s\t", row.Path, row.Pinning, row.Pages)
 			for _, k := range used {
 				fmt.Fprintf(t, "%s\t", cycles(row.Cycles[k]))
 			}
