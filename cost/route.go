@@ -299,6 +299,8 @@ const (
 	XskGenericXmit
 	XskTxPeekDesc
 	XskTxCompleted
+	IgbXskWakeup
+	IgbConstructSkbZC
 	XskPoll
 	XskRingFill
 	XskRingRx
@@ -564,19 +566,21 @@ var steps = [NumSteps]stepInfo{
 	XdpReturnFrame: {"xdp_return_frame", Tap, []Use{{XDPReturn, 1}}, "the frame's buffer is free again"},
 	XdpReturnBuff:  {"xdp_return_frame", XDP, []Use{{XDPReturn, 1}}, "a redirected frame that nobody takes: its buffer is free again"},
 
-	XskRcv:         {"xsk_rcv", XDP, []Use{{CopyToUser, 1}, {XSKAddr, 1}, {Call, 4}}, "copy mode: a buffer off the fill ring, the copy into it, a descriptor for the process"},
-	XskBuffAlloc:   {"xsk_buff_alloc", XDP, []Use{{XSKAddr, 1}, {Call, 1}}, "zero-copy: a buffer off the fill ring for the NIC"},
-	XskRcvZC:       {"xsk_rcv_zc", XDP, []Use{{Call, 3}}, "zero-copy: a descriptor for the process; the frame is in its memory"},
-	XskFlush:       {"xsk_flush", XDP, []Use{{IndirectCall, 1}, {Call, 2}}, "the receive ring's producer index is written"},
-	XskSendmsg:     {"xsk_sendmsg", XDP, []Use{{IndirectCall, 1}, {Call, 2}}, "the process has the kernel send, or look at the fill ring"},
-	XskGenericXmit: {"xsk_generic_xmit", XDP, []Use{{CopyFromUser, 1}, {XSKDesc, 1}, {BuildSKB, 1}, {PageAlloc, 1}, {Call, 6}}, "copy mode: an sk_buff with a copy of the process' frame"},
-	XskTxPeekDesc:  {"xsk_tx_peek_desc", XDP, []Use{{XSKDesc, 1}, {Call, 1}}, "zero-copy: a descriptor off the send ring, checked"},
-	XskTxCompleted: {"xsk_tx_completed", XDP, []Use{{Call, 1}}, "the process may have its buffer back"},
-	XskPoll:        {"xsk_poll", XDP, []Use{{IndirectCall, 1}, {Call, 1}}, "poll() asks for readiness"},
-	XskRingFill:    {"xsk_ring_prod__fill_addr", XDP, []Use{{Call, 1}}, "the process gives the kernel a buffer"},
-	XskRingRx:      {"xsk_ring_cons__rx_desc", XDP, []Use{{XSKDesc, 1}}, "the process takes a frame"},
-	XskRingTx:      {"xsk_ring_prod__tx_desc", XDP, []Use{{Call, 1}}, "the process gives the kernel a frame to send"},
-	XskRingComp:    {"xsk_ring_cons__comp_addr", XDP, []Use{{XSKAddr, 1}}, "the process has a buffer back that was sent"},
+	XskRcv:            {"xsk_rcv", XDP, []Use{{CopyToUser, 1}, {XSKAddr, 1}, {Call, 4}}, "copy mode: a buffer off the fill ring, the copy into it, a descriptor for the process"},
+	XskBuffAlloc:      {"xsk_buff_alloc", XDP, []Use{{XSKAddr, 1}, {Call, 1}}, "zero-copy: a buffer off the fill ring for the NIC"},
+	XskRcvZC:          {"xsk_rcv_zc", XDP, []Use{{Call, 3}}, "zero-copy: a descriptor for the process; the frame is in its memory"},
+	XskFlush:          {"xsk_flush", XDP, []Use{{IndirectCall, 1}, {Call, 2}}, "the receive ring's producer index is written"},
+	XskSendmsg:        {"xsk_sendmsg", XDP, []Use{{IndirectCall, 1}, {Call, 2}}, "the process has the kernel send, or look at the fill ring"},
+	XskGenericXmit:    {"xsk_generic_xmit", XDP, []Use{{CopyFromUser, 1}, {XSKDesc, 1}, {BuildSKB, 1}, {PageAlloc, 1}, {Call, 6}}, "copy mode: an sk_buff with a copy of the process' frame"},
+	XskTxPeekDesc:     {"xsk_tx_peek_desc", XDP, []Use{{XSKDesc, 1}, {Call, 1}}, "zero-copy: a descriptor off the send ring, checked"},
+	XskTxCompleted:    {"xsk_tx_completed", XDP, []Use{{Call, 1}}, "the process may have its buffer back"},
+	IgbXskWakeup:      {"igb_xsk_wakeup", XDP, []Use{{MMIOWrite, 1}, {Call, 2}}, "zero-copy: the queue's cause is set in EICS, so that it is polled"},
+	IgbConstructSkbZC: {"igb_construct_skb_zc", XDP, []Use{{CopyToUser, 1}, {PageAlloc, 1}, {BuildSKB, 1}}, "zero-copy: a frame that the process does not get is copied out of its memory"},
+	XskPoll:           {"xsk_poll", XDP, []Use{{IndirectCall, 1}, {Call, 1}}, "poll() asks for readiness"},
+	XskRingFill:       {"xsk_ring_prod__fill_addr", XDP, []Use{{Call, 1}}, "the process gives the kernel a buffer"},
+	XskRingRx:         {"xsk_ring_cons__rx_desc", XDP, []Use{{XSKDesc, 1}}, "the process takes a frame"},
+	XskRingTx:         {"xsk_ring_prod__tx_desc", XDP, []Use{{Call, 1}}, "the process gives the kernel a frame to send"},
+	XskRingComp:       {"xsk_ring_cons__comp_addr", XDP, []Use{{XSKAddr, 1}}, "the process has a buffer back that was sent"},
 }
 
 // String is the function's name in the real path.

@@ -57,6 +57,7 @@ type CPU struct {
 
 	list [groNormalBatch]*skb // the frames of one piece
 
+	xsks    []*XSK       // sockets with descriptors that were not published yet
 	bulks   []*bulkQueue // frames that were redirected and not sent yet
 	phantom skb          // see ghost
 	xdpRing struct {     // what Tx has put there wants a doorbell

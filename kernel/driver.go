@@ -59,6 +59,7 @@ type rxQueue struct {
 	starved     bool      // on the kernel's list of queues without buffers
 	cleaned     int       // done since the last refill
 	headroom    mem.Addr  // beyond rxHeadroom
+	xsk         *XSK      // whose memory its buffers are; nil for the kernel's
 	partial     *skb      // frame whose last descriptor has not come yet
 	flows       []devFlow // where they go; nil without RFS
 }
@@ -75,6 +76,7 @@ type rxBuffer struct {
 	addr  mem.Addr // of the frame in it, as the device was told
 	half  mem.Addr // 0 or one page
 	ready bool     // has a block to post
+	umem  uint64   // address in the memory of a process, where the queue is one's
 }
 
 // place is where the device puts the frame of descriptor i. The room in front of
@@ -259,6 +261,10 @@ func (b *rxBuffer) reuse(m *mem.Memory) bool {
 // were cleaned, then the doorbell. What there is no memory for, the next poll
 // tries again.
 func (d *driver) refill(c *CPU, q *rxQueue) {
+	if q.xsk != nil {
+		q.xsk.refill(c)
+		return
+	}
 	allocated, was := uint64(0), q.nextToUse
 	at, left := q.nextToUse, q.cleaned
 	for ; left > 0; left-- {
@@ -435,6 +441,10 @@ func (d *driver) cleanTx(c *CPU, q *txQueue) {
 			last = 0
 		}
 		q.nextToClean = last
+		if s.umem {
+			d.rx[q.index].xsk.done(c, s)
+			continue
+		}
 		if s.raw {
 			c.one(cost.IgbCleanTxXdp, s)
 		} else {
@@ -528,7 +538,7 @@ func (d *driver) stalled() (found []string) {
 		if n.gro != nil && n.gro.n > 0 && n.state == napiIdle {
 			found = append(found, fmt.Sprintf("%s: queue %d: GRO holds %d frames, NAPI is %v", d.name, i, n.gro.n, n.state))
 		}
-		if q.empty() {
+		if q.empty() && q.xsk == nil {
 			found = append(found, fmt.Sprintf("%s: queue %d: no memory for a receive buffer: other rings have it, and frames that nobody reads; give the host more", d.name, i))
 		}
 	}

@@ -60,25 +60,27 @@ type Kernel struct {
 	drops *cost.Drops
 	sink  trace.Sink
 
-	cpus    []*CPU
-	drivers []*driver
-	bridges []*netbridge
-	netdevs []*netdev
-	names   []string        // of interfaces, by index
-	named   map[string]bool // likewise
-	indexed []*netdev       // interfaces by index; nil for a bridge's own
-	hooks   []*xdpHook      // programs at NICs
-	taps    map[string]*tap
-	tapList []*tap
-	tasks   []*task
-	vcpus   []*VCPU
-	virtios []*VirtioNet
-	vfs     []*VirtualFunction
-	cores   []*Core // of processes that poll
-	vteps   []*vtep
-	tunnels []*vxlanPort
-	outs    []vxlan.Out // of frames that tunnels are sending
-	storm   storm
+	cpus      []*CPU
+	drivers   []*driver
+	bridges   []*netbridge
+	netdevs   []*netdev
+	names     []string        // of interfaces, by index
+	named     map[string]bool // likewise
+	indexed   []*netdev       // interfaces by index; nil for a bridge's own
+	hooks     []*xdpHook      // programs at NICs
+	xsks      []*XSK
+	inSockets uint64 // frames that processes have which forward, not taken yet
+	taps      map[string]*tap
+	tapList   []*tap
+	tasks     []*task
+	vcpus     []*VCPU
+	virtios   []*VirtioNet
+	vfs       []*VirtualFunction
+	cores     []*Core // of processes that poll
+	vteps     []*vtep
+	tunnels   []*vxlanPort
+	outs      []vxlan.Out // of frames that tunnels are sending
+	storm     storm
 
 	host     hostStack
 	batching Batching
@@ -251,6 +253,7 @@ func (k *Kernel) TapStats() []TapStat {
 // devices' rings, in queues, on taps, in the hands of vhost. It looks at the places
 // themselves.
 func (k *Kernel) InFlight() (n uint64) {
+	n = k.socketsInFlight()
 	for _, d := range k.drivers {
 		n += d.inFlight()
 	}

@@ -68,6 +68,10 @@ func (n *napi) begin(c *CPU) {
 	}
 	c.shared(cost.IgbPoll, 1, fmt1(c, "queue %d", n.index))
 	n.drv.cleanTx(c, n.drv.tx[n.index])
+	if x := n.drv.rx[n.index].xsk; x != nil {
+		x.Tx.SetNeedWakeup(false)
+		x.xmit(c)
+	}
 }
 
 // piece polls one list of frames and says whether the poll goes on.
@@ -141,13 +145,18 @@ func (n *napi) finish(c *CPU) bool {
 	if q := n.drv.rx[n.index]; q.cleaned > 0 {
 		n.drv.refill(c, q)
 	}
+	settled := true
 	if n.drv.xdp != nil {
 		c.flushXDP()
+		if x := n.drv.rx[n.index].xsk; x != nil {
+			settled = x.xmit(c)
+			x.Tx.SetNeedWakeup(settled)
+		}
 	}
 	if n.gro != nil {
 		n.gro.flush(c, n.work == n.weight || n.timer != nil && n.work+n.empty > 0)
 	}
-	if n.work == n.weight || n.missed {
+	if n.work == n.weight || n.missed || !settled {
 		n.missed, n.listed = false, true
 		n.state = napiScheduled
 		return true

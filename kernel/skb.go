@@ -46,6 +46,7 @@ type skb struct {
 // marks are what few frames have.
 type marks struct {
 	raw     bool   // an xdp_frame: it has seen no sk_buff, and has but one buffer
+	umem    bool   // it lies in a process' memory and has no block: see XSK
 	headed  bool   // data is the frame's own head, which lies in no block: see edited
 	cloned  bool   // another skb shares the blocks
 	valid   bool   // its checksum was verified (CHECKSUM_UNNECESSARY)

@@ -153,6 +153,9 @@ func (d *driver) harvest(c *CPU, q *rxQueue, list []*skb) (up, done int) {
 func (h *xdpHook) clean(c *CPU, d *driver, q *rxQueue, list []*skb) (up, done int) {
 	h.now = c.clock.Now()
 	d.dev.CatchUp(h.now)
+	if q.xsk != nil && q.cleaned > 0 && q.empty() {
+		q.xsk.refill(c)
+	}
 	tags := d.dev.RxTags(q.index)
 	for done < len(list) {
 		at := q.nextToClean
@@ -164,17 +167,30 @@ func (h *xdpHook) clean(c *CPU, d *driver, q *rxQueue, list []*skb) (up, done in
 			q.nextToClean = 0
 		}
 		done++
-		if s := h.show(c, q, at, desc, tag); s != nil {
+		s := h.shown(c, q, at, desc, tag)
+		if s != nil {
 			list[up] = s
 			up++
 		}
 	}
 	q.cleaned += done
-	h.passed(c, d, list[:up])
+	if q.xsk != nil {
+		c.all(list[:up], cost.IgbProcessSkbFields, cost.NapiGroReceive)
+	} else {
+		h.passed(c, d, list[:up])
+	}
 	if q.cleaned >= rxRefill {
 		d.refill(c, q)
 	}
 	return up, done
+}
+
+// shown is show, or what takes its place on a queue of a process.
+func (h *xdpHook) shown(c *CPU, q *rxQueue, at int, desc nic.RxDesc, tag *nic.Tag) *skb {
+	if q.xsk != nil {
+		return q.xsk.receive(c, h, at, desc, tag)
+	}
+	return h.show(c, q, at, desc, tag)
 }
 
 // show shows the program the frame of a descriptor, and does what it says. It returns

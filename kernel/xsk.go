@@ -53,27 +53,27 @@ type XSKConfig struct {
 type XSK struct {
 	xdp.Socket
 
-	k    *Kernel
-	cfg  XSKConfig
-	d    *driver
-	q    *rxQueue
+	k     *Kernel
+	cfg   XSKConfig
+	d     *driver
+	q     *rxQueue
 	spare []uint64 // buffers that the kernel has and the NIC does not
 	fresh bool     // descriptors were written and not published
-	sent  int      // frames with the NIC, zero-copy
+	sent  int      // frames with the NIC, zero-copy: each has a place on the comp ring to come
 	began uint64   // frames of a process that forwards, on the tx ring
-	stat XSKStat
+	stat  XSKStat
 }
 
 // An XSKStat counts what a socket could not do (struct xdp_statistics), and what it did.
 type XSKStat struct {
-	Rx             uint64 `json:"rx"`
-	Tx             uint64 `json:"tx"`
-	RxDropped      uint64 `json:"rx_dropped"`                // no buffer, or too long for it
-	RxInvalid      uint64 `json:"rx_invalid_descs"`          // addresses on the fill ring that are none
-	TxInvalid      uint64 `json:"tx_invalid_descs"`          // descriptors likewise
-	RxRingFull     uint64 `json:"rx_ring_full"`              // frames
-	FillRingEmpty  uint64 `json:"rx_fill_ring_empty_descs"`  // times that a buffer was wanted
-	TxRingEmpty    uint64 `json:"tx_ring_empty_descs"`       // times that a frame was looked for
+	Rx            uint64 `json:"rx"`
+	Tx            uint64 `json:"tx"`
+	RxDropped     uint64 `json:"rx_dropped"`               // no buffer, or too long for it
+	RxInvalid     uint64 `json:"rx_invalid_descs"`         // addresses on the fill ring that are none
+	TxInvalid     uint64 `json:"tx_invalid_descs"`         // descriptors likewise
+	RxRingFull    uint64 `json:"rx_ring_full"`             // frames
+	FillRingEmpty uint64 `json:"rx_fill_ring_empty_descs"` // times that a buffer was wanted
+	TxRingEmpty   uint64 `json:"tx_ring_empty_descs"`      // times that a frame was looked for
 }
 
 // ErrXSK says that a socket cannot be bound.
@@ -336,19 +336,19 @@ func (x *XSK) sendCopies(c *CPU) {
 	if !x.Tx.Caught() {
 		x.stat.TxInvalid++
 	}
-	for range x.Tx.Size() {
+	for range min(x.Tx.Size(), x.Comp.Free()) {
 		d, t, ok := x.Tx.TakeDesc(c.clock.Now())
 		if !ok {
 			break
 		}
 		x.Tx.Release()
-		a, ok := x.frame(d)
+		a, ok := x.frame(c, d, t)
 		if !ok {
 			continue
 		}
 		s, err := x.k.allocSKB(int(d.Len))
 		if err != nil {
-			x.lost(c, d, t, cost.NoMem)
+			x.lost(c, t, cost.NoMem)
 			x.complete(c, d.Addr)
 			continue
 		}
@@ -363,11 +363,11 @@ func (x *XSK) sendCopies(c *CPU) {
 
 // frame is where a descriptor of the send ring has its frame; one that is none is counted.
 // A frame must be one that the NIC can send.
-func (x *XSK) frame(d xdp.Desc) (mem.Addr, bool) {
+func (x *XSK) frame(c *CPU, d xdp.Desc, t xdp.Tag) (mem.Addr, bool) {
 	a, ok := x.cfg.UMEM.at(d.Addr, int(d.Len))
-	if !ok || d.Options != 0 || d.Len < ethHeader || d.Len > uint32(x.d.net.mtu) || x.Comp.Free() == 0 {
+	if !ok || d.Options != 0 || d.Len < ethHeader || d.Len > uint32(x.d.net.mtu) {
 		x.stat.TxInvalid++
-		x.began = max(x.began, 1) - 1
+		x.lost(c, t, cost.PktTooBig)
 		return 0, false
 	}
 	x.stat.Tx++
@@ -386,7 +386,7 @@ func (x *XSK) begin(c *CPU, s *skb, t xdp.Tag) {
 }
 
 // lost drops a frame of a process that forwards.
-func (x *XSK) lost(c *CPU, d xdp.Desc, t xdp.Tag, why cost.DropReason) {
+func (x *XSK) lost(c *CPU, t xdp.Tag, why cost.DropReason) {
 	if !x.cfg.Forwards {
 		return
 	}

@@ -5,14 +5,14 @@ import (
 	"ringside/mem"
 	"ringside/nic"
 	"ringside/sim"
-	"ringside/trace"
 	"ringside/xdp"
 )
 
 // Zero-copy sockets: the buffers of the queue are the process'.
 
 // takeQueue gives the NIC's queue over to the socket: its descriptors wait for buffers of
-// the fill ring. It happens before time begins to cost.
+// the fill ring. It happens before time begins to cost. DROP_EN is set: a process that
+// gives no buffers must not stall the others' queues.
 func (x *XSK) takeQueue() {
 	q, d := x.q, x.d
 	d.poke(nic.RXDCTL(q.index), 0)
@@ -25,14 +25,10 @@ func (x *XSK) takeQueue() {
 	}
 	q.nextToClean, q.nextToUse, q.cleaned, q.xsk = 0, 0, q.size-1, x
 	d.poke(nic.RDH(q.index), 0)
-	d.poke(nic.SRRCTL(q.index), uint32(nic.Srrctl(x.cfg.UMEM.Room>>nic.SrrctlBSizeShift)|nic.SrrctlAdvOneBuf)|x.dropEn())
+	d.poke(nic.SRRCTL(q.index), uint32(nic.Srrctl(x.cfg.UMEM.Room>>nic.SrrctlBSizeShift)|nic.SrrctlAdvOneBuf)|uint32(nic.SrrctlDropEN))
 	d.poke(nic.RXDCTL(q.index), uint32(nic.DctlENABLE))
 	x.Fill.SetNeedWakeup(true)
 }
-
-// dropEn keeps SRRCTL.DROP_EN: a process that gives no buffers must not stall the others'
-// queues.
-func (x *XSK) dropEn() uint32 { return uint32(nic.SrrctlDropEN) }
 
 // refill is igb_alloc_rx_buffers_zc.
 func (x *XSK) refill(c *CPU) {
@@ -133,8 +129,9 @@ func (x *XSK) copyOut(c *CPU, h *xdpHook, f rawFrame) *skb {
 	return s
 }
 
-// xmit is igb_xmit_zc: frames off the send ring become descriptors. It says whether it may
-// sleep: false is that something of a later time waits.
+// xmit is igb_xmit_zc: frames off the send ring become descriptors. It says whether the
+// poll may end: not while something of a later time waits on a ring, whose process has seen
+// that the queue is polled and will not tell.
 func (x *XSK) xmit(c *CPU) bool {
 	d := x.d
 	q := d.tx[x.cfg.Queue%len(d.tx)]
@@ -147,7 +144,7 @@ func (x *XSK) xmit(c *CPU) bool {
 		if free < 0 {
 			free += q.size
 		}
-		if free < xdpTxSpare {
+		if free < xdpTxSpare || x.Comp.Free() <= x.sent {
 			break
 		}
 		desc, t, ok := x.Tx.TakeDesc(c.clock.Now())
@@ -155,7 +152,7 @@ func (x *XSK) xmit(c *CPU) bool {
 			break
 		}
 		x.Tx.Release()
-		a, ok := x.frame(desc)
+		a, ok := x.frame(c, desc, t)
 		if !ok {
 			continue
 		}
@@ -165,8 +162,12 @@ func (x *XSK) xmit(c *CPU) bool {
 	if posted {
 		d.doorbell(c, q)
 	}
-	at, waits := x.Tx.Due()
-	return !waits || at <= c.clock.Now()
+	now := c.clock.Now()
+	if at, ok := x.Tx.Due(); ok && at > now {
+		return false
+	}
+	at, ok := x.Fill.Due()
+	return !ok || at <= now || x.q.cleaned == 0
 }
 
 // post1 fills a descriptor with a frame of the UMEM.
@@ -197,5 +198,3 @@ func (x *XSK) Idle() sim.Time {
 	}
 	return sim.Never
 }
-
-var _ = trace.Host

@@ -44,6 +44,11 @@ func (m *Mbuf) Room() []byte { return m.Data[:DataRoom] }
 type Pool struct {
 	all  []Mbuf
 	free []*Mbuf
+
+	blocks []mem.Addr // of one that is a UMEM
+	order  int        // of them
+	size   int        // of a buffer with its headroom
+	each   int        // buffers of a block
 }
 
 // ErrPool says that a pool cannot be had.

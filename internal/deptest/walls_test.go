@@ -55,7 +55,7 @@ var walls = []wall{
 	{"kernel", "ours", "bridge cost internal/histogram mem mmu netstack nic offload sim syscall trace vhostuser virtio vxlan xdp", "the kernel drives the device and the bridge"},
 	{"kernel", "vm", "", "the kernel starts processes and knows no guest: what it knew of one would be a way round the border"},
 	{"vhostuser", "ours", "mem virtio", "a protocol is messages, a table of memory and rings: neither who sends them nor what is done with a ring"},
-	{"vswitch", "ours", "bridge cost mem offload sim trace vhostuser virtio", "a switch in user space has packet buffers, a bridge, and rings that guests have shared with it: it cannot name a device, nor the kernel that it goes around"},
+	{"vswitch", "ours", "bridge cost mem offload sim trace vhostuser virtio xdp", "a switch in user space has packet buffers, a bridge, and rings that guests have shared with it: it cannot name a device, nor the kernel that it goes around"},
 	{"dpdk", "ours", "cost mem nic sim trace vswitch", "a process that names the device: this is the hole in the wall that kernel bypass is, and it is this room's alone"},
 	{"vm", "ours", "mem syscall", "a guest reaches the host through system calls alone; mem is there because its private memory is one"},
 	{"vm", "kernel nic bridge cost sim trace", "", "a guest cannot name a ring, a bridge or a price, and so cannot touch one; a path that bypasses the kernel shows as a hole in this wall"},
