@@ -56,6 +56,9 @@ type Config struct {
 	// XDP is a program at the driver of NICs that have none of their own; the zero value
 	// is none, but on the path xdp, where it is fdb.
 	XDP XDPConfig
+	// XSKCopy has AF_XDP sockets of the path afxdp copy frames (XDP_COPY); else the NIC
+	// writes them into the process' memory (XDP_ZEROCOPY).
+	XSKCopy bool
 
 	NICNode     int      // the node that the NIC's slot is on
 	IRQAffinity []CPUSet // CPUs that each vector may interrupt, the last for all that follow; none means CPUs in turn from the first

@@ -88,6 +88,7 @@ var wirings = [numPaths]wiring{
 	Vhost:  vhostWiring,
 	DPDK:   dpdkWiring,
 	SRIOV:  sriovWiring,
+	AFXDP:  afxdpWiring,
 	XDP:    xdpWiring,
 }
 
@@ -131,7 +132,7 @@ func (h *Host) backend() kernel.Backend {
 	switch h.cfg.Path {
 	case Virtio:
 		return kernel.VMM
-	case DPDK:
+	case DPDK, AFXDP:
 		return kernel.VhostUser
 	}
 	return kernel.VhostNet

@@ -93,12 +93,18 @@ func (h *Host) poller() (*pmd, error) {
 		return h.pmd, nil
 	}
 	buffers := slack
+	newPool := vswitch.NewPool
 	for i := range h.cfg.NICs {
+		if h.cfg.Path == AFXDP {
+			newPool = vswitch.NewUMEM
+			buffers += vswitch.XSKBuffers(xskRing)
+			continue
+		}
 		buffers += pmdRings(&h.cfg.NICs[i]).Buffers()
 	}
 	p := &pmd{}
 	var err error
-	if p.pool, err = vswitch.NewPool(h.Memory, buffers); err != nil {
+	if p.pool, err = newPool(h.Memory, buffers); err != nil {
 		return nil, err
 	}
 	if p.core, err = h.Kernel.AddPoller(kernel.PollerConfig{}, p); err != nil {

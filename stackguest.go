@@ -85,7 +85,7 @@ func (c *Config) guestCPUs() int {
 	threads, most := len(c.VMs), 4
 	for i := range c.VMs {
 		if v := &c.VMs[i]; c.hasVCPU(v) {
-			if c.Path != DPDK && c.Path != SRIOV { // the workers
+			if c.Path != DPDK && c.Path != AFXDP && c.Path != SRIOV { // the workers
 				threads += v.Virtio.Queues * (1 + len(v.Interfaces))
 			}
 			most = 8

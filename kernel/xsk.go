@@ -120,10 +120,14 @@ func (k *Kernel) AddXSK(cfg XSKConfig) (*XSK, error) {
 	h.socks[cfg.Queue] = x
 	k.xsks = append(k.xsks, x)
 	x.Tx.SetNeedWakeup(true)
-	if cfg.ZeroCopy {
+	return x, nil
+}
+
+// Start begins to receive, when the process has filled the fill ring. It is not billed.
+func (x *XSK) Start() {
+	if x.cfg.ZeroCopy {
 		x.takeQueue()
 	}
-	return x, nil
 }
 
 func (u *UMEM) check(m *mem.Memory, zeroCopy bool) error {

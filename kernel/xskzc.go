@@ -25,18 +25,37 @@ func (x *XSK) takeQueue() {
 	}
 	q.nextToClean, q.nextToUse, q.cleaned, q.xsk = 0, 0, q.size-1, x
 	d.poke(nic.RDH(q.index), 0)
+	d.poke(nic.RDT(q.index), 0)
 	d.poke(nic.SRRCTL(q.index), uint32(nic.Srrctl(x.cfg.UMEM.Room>>nic.SrrctlBSizeShift)|nic.SrrctlAdvOneBuf)|uint32(nic.SrrctlDropEN))
 	d.poke(nic.RXDCTL(q.index), uint32(nic.DctlENABLE))
-	x.Fill.SetNeedWakeup(true)
+	x.post0()
+}
+
+// post0 gives the NIC its first buffers.
+func (x *XSK) post0() {
+	if x.stock(0) > 0 {
+		x.d.poke(nic.RDT(x.q.index), uint32(x.q.nextToUse))
+	}
 }
 
 // refill is igb_alloc_rx_buffers_zc.
 func (x *XSK) refill(c *CPU) {
-	q, was := x.q, x.q.nextToUse
+	n := x.stock(c.clock.Now())
+	if n == 0 {
+		return
+	}
+	c.shared(cost.XskBuffAlloc, n, "")
+	c.shared(cost.IgbAllocRxBuffers, 1, fmt1(c, "RDT = %d", x.q.nextToUse))
+	x.d.write(c, nic.RDT(x.q.index), uint32(x.q.nextToUse))
+}
+
+// stock writes descriptors for all buffers that there are by the time now, and returns
+// how many.
+func (x *XSK) stock(now sim.Time) (n uint64) {
+	q := x.q
 	x.Fill.SetNeedWakeup(false)
-	n := uint64(0)
 	for q.cleaned > 0 {
-		addr, a, ok := x.buffer(c.clock.Now(), x.cfg.UMEM.Room)
+		addr, a, ok := x.buffer(now, x.cfg.UMEM.Room)
 		if !ok {
 			break
 		}
@@ -48,13 +67,10 @@ func (x *XSK) refill(c *CPU) {
 		q.cleaned--
 		n++
 	}
-	if q.nextToUse == was {
-		return
+	if n > 0 {
+		q.desc(q.nextToUse).Give(0)
 	}
-	q.desc(q.nextToUse).Give(0)
-	c.shared(cost.XskBuffAlloc, n, "")
-	c.shared(cost.IgbAllocRxBuffers, 1, fmt1(c, "RDT = %d", q.nextToUse))
-	x.d.write(c, nic.RDT(q.index), uint32(q.nextToUse))
+	return n
 }
 
 // receive is igb_clean_rx_irq_zc for one frame; it returns the frame if that goes up.
@@ -188,13 +204,4 @@ func (x *XSK) done(c *CPU, s *skb) {
 	x.Comp.Publish()
 	s.next, x.k.freeSKBs = x.k.freeSKBs, s
 	x.k.skbs--
-}
-
-// Idle says when the process has to look again: when a frame was put on the ring that is
-// of a later time than now, or never.
-func (x *XSK) Idle() sim.Time {
-	if at, ok := x.Rx.Due(); ok {
-		return at
-	}
-	return sim.Never
 }

@@ -11,8 +11,8 @@ import (
 // The layout of a ring as it is mapped into the process (struct xdp_mmap_offsets on
 // x86): each index has lines of its own.
 //
-//	  0 producer   128 consumer   196 flags   320 entries: 8 bytes of an address,
-//	                                              or a descriptor of 16
+//	0 producer   128 consumer   196 flags   320 entries: 8 bytes of an address,
+//	                                            or a descriptor of 16
 const (
 	offProducer = 0
 	offConsumer = 128
