@@ -90,7 +90,7 @@ func Cases() []Case {
 		floodAlone(2),
 		floodAlone(1024),
 		start(),
-	}, append(xdpCases(), tcpCases()...)...)
+	}, slices.Concat(pathCases(), xdpCases(), tcpCases())...)
 }
 
 // pps is the offered rate of the native cases: what the emulated machine can
@@ -100,10 +100,21 @@ const pps = 1_000_000
 
 // path is a case of the whole native path.
 func path(name, does string, size int, dests uint64, guests int) Case {
-	return pathOn(name, does, size, dests, guests, ringside.Paging{})
+	return pathOn(name, does, size, dests, guests, ringside.Config{})
 }
 
-func pathOn(name, does string, size int, dests uint64, guests int, paging ringside.Paging) Case {
+// pathCases are native/64 on every other path but that of a program at the driver.
+func pathCases() (list []Case) {
+	for _, p := range ringside.Paths() {
+		if p != ringside.Native && p != ringside.XDP && p.Built() {
+			list = append(list, pathOn("path/"+p.String(), "native/64 on the path "+p.String(), 60, 1, 1, ringside.Config{Path: p}))
+		}
+	}
+	return list
+}
+
+// pathOn is a case of a machine made by cfg.
+func pathOn(name, does string, size int, dests uint64, guests int, cfg ringside.Config) Case {
 	return Case{Name: name, Does: does, size: size, setUp: func() (*machine, error) {
 		l := newLoad(size, pps, dests)
 		vms := make([]ringside.VM, guests)
@@ -114,7 +125,8 @@ func pathOn(name, does string, size int, dests uint64, guests int, paging ringsi
 			v := &vms[i%uint64(guests)]
 			v.Known = append(v.Known, bridge.MAC(station(i)))
 		}
-		cfg := ringside.Config{Wire: l, VMs: vms, MaxLearned: 2_000_000, Bridges: make([]ringside.Bridge, 1), Paging: paging}
+		cfg := cfg
+		cfg.Wire, cfg.VMs, cfg.MaxLearned, cfg.Bridges = l, vms, 2_000_000, make([]ringside.Bridge, 1)
 		cfg.Bridges[0].DefaultPVID = bridge.NoPVID // else every address is known twice: in no VLAN, and in VLAN 1
 		h, err := ringside.New(cfg)
 		if err != nil {
@@ -126,7 +138,7 @@ func pathOn(name, does string, size int, dests uint64, guests int, paging ringsi
 
 // paged is native/64 with a model of TLBs.
 func paged(name, does string, size mmu.PageSize) Case {
-	return pathOn(name, does, 60, 1, 1, ringside.PagesOf(size))
+	return pathOn(name, does, 60, 1, 1, ringside.Config{Paging: ringside.PagesOf(size)})
 }
 
 // hostMachine runs a host in slices of virtual time.
