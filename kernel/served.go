@@ -232,6 +232,11 @@ func (f *vnetFile) putUser(st *syscall.Task, segs []syscall.Segment, s *skb) (in
 	m := s.meta()
 	m.Valid = m.Valid && f.d.features.Has(virtio.FGuestCSUM)
 	virtio.PutHdr(f.hdr[:], m, 1)
+	if s.nfrags == 0 { // nearly every frame
+		if n, ok := st.CopyOutBehind(segs[0], f.hdr[:], s.data); ok {
+			return n, syscall.OK
+		}
+	}
 	cur := syscall.Cursor{Segs: segs}
 	n, errno := st.CopyOut(&cur, f.hdr[:])
 	for i := int32(-1); i < s.nfrags && errno == syscall.OK; i++ {

@@ -48,6 +48,24 @@ func (t *Task) CopyOutOne(s Segment, b []byte) (int, Errno) {
 	return n, OK
 }
 
+// CopyOutBehind is CopyOut of a header and then b into one segment that has room for
+// both; ok is false, and nothing is done, where it has not.
+func (t *Task) CopyOutBehind(s Segment, header, b []byte) (n int, ok bool) {
+	n = len(header) + len(b)
+	theirs := t.memory.Bytes(s.Addr, s.Len)
+	if len(theirs) < n {
+		return 0, false
+	}
+	copy(theirs, header)
+	if behind := theirs[len(header):]; 32 <= len(b) && len(b) <= 64 {
+		mem.Copy64(behind, b, len(b))
+	} else {
+		copy(behind, b)
+	}
+	t.host.Account.ChargeBytes(cost.TunPutUser, 2, uint64(n))
+	return n, true
+}
+
 // CopyIn fills b from the guest at the cursor and returns how many bytes were
 // there, with EFAULT as CopyOut.
 func (t *Task) CopyIn(c *Cursor, b []byte) (int, Errno) {

@@ -12,11 +12,13 @@ import (
 // buffers are the chains for receiving that were taken off the ring and are not filled
 // yet, in order.
 type buffers struct {
-	heads []head
-	segs  []syscall.Segment // of all of them, one chain after the other
-	room  int               // bytes
-	descs int               // descriptors
-	mem   *mem.Memory
+	heads    []head
+	segs     []syscall.Segment // of all of them, one chain after the other
+	allHeads []head            // all of what was allocated for them
+	allSegs  []syscall.Segment // likewise
+	room     int               // bytes
+	descs    int               // descriptors
+	mem      *mem.Memory
 }
 
 // A head is one chain.
@@ -53,9 +55,21 @@ func (b *buffers) add(c *virtio.Chain, m *mem.Memory) error {
 	}
 	b.segs = segs
 	b.heads = append(b.heads, head{head: c.Head, segs: len(segs) - was, descs: len(c.In), room: int(c.InLen)})
+	b.grow()
 	b.room += int(c.InLen)
 	b.descs += len(c.In)
 	return nil
+}
+
+// grow keeps the whole of what has been allocated, so that drop can go back to its
+// front.
+func (b *buffers) grow() {
+	if cap(b.segs) > cap(b.allSegs) {
+		b.allSegs = b.segs
+	}
+	if cap(b.heads) > cap(b.allHeads) {
+		b.allHeads = b.heads
+	}
 }
 
 // space is where the next frame may go.
@@ -105,6 +119,12 @@ func (b *buffers) drop(k int) {
 		b.room -= h.room
 		b.descs -= h.descs
 	}
-	b.heads = append(b.heads[:0], b.heads[k:]...)
-	b.segs = append(b.segs[:0], b.segs[segs:]...)
+	b.heads, b.segs = b.heads[k:], b.segs[segs:]
+	if len(b.heads) == 0 || cap(b.segs) < slack || cap(b.heads) < slack { // back to the front
+		b.heads = append(b.allHeads[:0], b.heads...)
+		b.segs = append(b.allSegs[:0], b.segs...)
+	}
 }
+
+// slack is how much room behind what is there is enough to leave it where it is.
+const slack = 32
