@@ -72,6 +72,7 @@ type Config struct {
 	// UserSwitch is of the path dpdk.
 	UserSwitch UserSwitch
 	Paging     Paging // the zero value is no model of TLBs
+	IOMMU      IOMMU  // between the NICs and the host's memory; the zero value is off
 
 	Ageing     sim.Time  // of the first bridge's entries; 0 means 300 s
 	MaxLearned int       // bound of the first bridge's forwarding database; 0 means the bridge's default
@@ -117,6 +118,17 @@ func ParseCPUs(list string) (CPUSet, error) { return kernel.ParseCPUs(list) }
 
 // Paging says with which pages memory is mapped, and how large TLBs are.
 type Paging = kernel.Paging
+
+// IOMMU is how the NICs' drivers use an IOMMU.
+type IOMMU = kernel.IOMMU
+
+// The ways to use an IOMMU.
+const (
+	IOMMUOff    = kernel.IOMMUOff
+	IOMMUOn     = kernel.IOMMUOn
+	IOMMULazy   = kernel.IOMMULazy
+	IOMMUStrict = kernel.IOMMUStrict
+)
 
 // PagesOf is a Paging with pages of one size everywhere.
 func PagesOf(size mmu.PageSize) Paging { return kernel.PagesOf(size) }
@@ -416,14 +428,18 @@ func (h *Host) BridgeOf(name string) *bridge.Bridge {
 
 // addNIC makes a NIC whose first queue interrupts the CPU cpu.
 func (h *Host) addNIC(n *NIC, cpu int) error {
+	domain, err := h.hostDomain(n)
+	if err != nil {
+		return fmt.Errorf("%s: %w", n.Name, err)
+	}
 	mac := n.Host.MAC
 	if br := h.BridgeOf(n.Bridge); br != nil {
 		mac = br.Config().MAC
 	}
 	at := h.at(n.Name, n.Bridge, n.Port, n.MTU)
 	at.Host = n.Host
-	_, err := h.Kernel.AddNIC(kernel.NICConfig{
-		Name: n.Name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, VFs: h.cfg.vfsOf(n), DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads, XDP: n.XDP,
+	_, err = h.Kernel.AddNIC(kernel.NICConfig{
+		Name: n.Name, IOMMU: h.cfg.IOMMU, Domain: domain, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, VFs: h.cfg.vfsOf(n), DropEn: n.DropEn, FirstCPU: cpu, Offloads: n.Offloads, XDP: n.XDP,
 		At: at, Node: *n.Node, IRQAffinity: n.IRQAffinity,
 	}, func(irq nic.IRQ) (*nic.NIC, error) { return h.newNIC(n, mac, irq) })
 	return err
@@ -436,10 +452,11 @@ func (h *Host) newNIC(n *NIC, mac bridge.MAC, irq nic.IRQ) (*nic.NIC, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Name, err)
 	}
+	dma, source := h.remapped()
 	dev, err := nic.New(nic.Config{
 		Name: n.Name, Engine: h.Engine, Memory: h.Memory, Account: account, Drops: &h.drops, Hash: h.Hash,
 		Sink: h.cfg.Sink, Wire: n.Wire, IRQ: irq, MAC: mac, LinkBPS: n.LinkBPS, Queues: n.Queues, FIFO: n.FIFO,
-		VFs: h.cfg.vfsOf(n),
+		VFs: h.cfg.vfsOf(n), DMA: dma, Source: source,
 	})
 	if err != nil {
 		return nil, err

@@ -111,6 +111,9 @@ func (c *Config) checkPath() error {
 	case !c.Path.Built():
 		return c.cannot("it is not built yet")
 	}
+	if c.IOMMU != IOMMUOff && c.Path == DPDK {
+		return c.cannot("an IOMMU that is %v: its driver maps nothing", c.IOMMU)
+	}
 	w := c.wiring()
 	for i := range c.VMs {
 		if v := &c.VMs[i]; v.stacked() && w.stack == nil {

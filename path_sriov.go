@@ -191,7 +191,7 @@ func requester(bus, i int) mmu.Source { return mmu.Source((bus+1)<<8 | 0x80 + 2*
 // setUpIOMMU makes the host's IOMMU when it is first needed.
 func (h *Host) setUpIOMMU() (err error) {
 	if h.iommu == nil {
-		h.iommu, err = mmu.NewIOMMU(mmu.IOMMUConfig{})
+		h.iommu, err = mmu.NewIOMMU(h.cfg.iommu())
 	}
 	return err
 }

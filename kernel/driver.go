@@ -29,6 +29,7 @@ type driver struct {
 	pf   *pf // of a device with virtual functions
 	node int // that its slot is on
 
+	dma      remapping
 	offloads Offloads
 	xdp      *xdpHook // a program at the driver; nil without
 	rxFields bool     // descriptors say more of a received frame than its length
@@ -181,6 +182,9 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 		c.touchRing(q.base, (ntc-descs+q.size)%q.size, descs, q.size, nic.DescSize)
 		c.touchFrames(list[:n])
 	}
+	if d.dma.users != nil {
+		d.unmapRx(c, q, (ntc-descs+q.size)%q.size, descs)
+	}
 	d.harvested(c, list[:n], frags, uint64(descs)-lost)
 	if q.cleaned >= rxRefill {
 		d.refill(c, q)
@@ -275,6 +279,7 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 			}
 		}
 		buf.addr = buf.place(at) + q.headroom
+		d.dmaMap(buf.addr, rxBufferSize)
 		q.desc(at).Give(uint64(buf.addr))
 		if at++; at == q.size {
 			at = 0
@@ -296,6 +301,9 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 	if c == nil { // probing: not billed
 		d.poke(nic.RDT(q.reg), uint32(q.nextToUse))
 		return
+	}
+	if d.dma.users != nil {
+		c.shared(cost.DmaMapPage, uint64((q.nextToUse-was+q.size)%q.size), "")
 	}
 	if allocated > 0 {
 		c.shared(cost.IgbAllocMappedPage, allocated, "")
@@ -384,6 +392,9 @@ func (d *driver) post(c *CPU, q *txQueue, s *skb) bool {
 		c.touchRing(q.base, q.nextToUse, need, q.size, nic.DescSize)
 		c.touchSKB(s)
 	}
+	if d.dma.users != nil {
+		d.mapTx(c, s)
+	}
 	for i := range need {
 		addr, n := s.addr, len(s.data)
 		if i > 0 {
@@ -448,6 +459,9 @@ func (d *driver) cleanTx(c *CPU, q *txQueue) {
 		if s.raw {
 			c.one(cost.IgbCleanTxXdp, s)
 		} else {
+			if d.dma.users != nil {
+				d.unmapTx(c, s)
+			}
 			c.one(cost.IgbCleanTxIrq, s)
 		}
 		d.k.release(s)

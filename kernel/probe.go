@@ -6,6 +6,7 @@ import (
 
 	"ringside/bridge"
 	"ringside/mem"
+	"ringside/mmu"
 	"ringside/nic"
 	"ringside/sim"
 )
@@ -20,8 +21,10 @@ type NICConfig struct {
 	FirstCPU int      // vector i interrupts CPU FirstCPU+i, wrapping round
 	Offloads Offloads // the zero value is none
 	XDP      XDPConfig
-	Node     int // that its slot and its rings are on
-	VFs      int // virtual functions, up to nic.MaxVFs; the device has as many. Then Queues is 1
+	Node     int         // that its slot and its rings are on
+	IOMMU    IOMMU       // how its memory is mapped for it; the device goes through the IOMMU unless it is off
+	Domain   *mmu.Domain // of the device; nil where IOMMU is off
+	VFs      int         // virtual functions, up to nic.MaxVFs; the device has as many. Then Queues is 1
 
 	// IRQAffinity is the CPUs that each vector may interrupt (smp_affinity), one after
 	// another; the last holds for all that follow. The vector goes to the one of them
@@ -74,6 +77,9 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 	if err := cfg.Offloads.check(); err != nil {
 		return 0, fmt.Errorf("kernel: %s: %w", cfg.Name, err)
 	}
+	if err := cfg.checkIOMMU(); err != nil {
+		return 0, fmt.Errorf("kernel: %s: %w", cfg.Name, err)
+	}
 	if err := cfg.XDP.check(&cfg, &k.batching); err != nil {
 		return 0, fmt.Errorf("kernel: %s: %w", cfg.Name, err)
 	}
@@ -84,6 +90,9 @@ func (k *Kernel) AddNIC(cfg NICConfig, attach func(nic.IRQ) (*nic.NIC, error)) (
 		d.offloads.GRO = false // netif_elide_gro
 	} else if h != nil {
 		d.xdp, longest = h, rxBufferSize
+	}
+	if err := d.setUpDMA(cfg.IOMMU, cfg.Domain); err != nil {
+		return 0, fmt.Errorf("kernel: %s: %w", cfg.Name, err)
 	}
 	d.net.features, d.net.gsoMax = cfg.Offloads.features(), gsoMaxSize
 	dev, err := attach(d)
@@ -191,6 +200,7 @@ func (d *driver) setUpRx(i int, cfg NICConfig) error {
 	if q.base, q.ring, err = d.k.allocRing(cfg.Ring); err != nil {
 		return err
 	}
+	d.dmaMap(q.base, len(q.ring))
 	q.flows = d.k.batching.devFlows(cfg.Queues)
 	d.rx = append(d.rx, q)
 	d.poke(nic.RDBAL(q.reg), uint32(q.base))
@@ -216,6 +226,7 @@ func (d *driver) setUpTx(i int) error {
 	if q.base, q.ring, err = d.k.allocRing(txRingSize); err != nil {
 		return err
 	}
+	d.dmaMap(q.base, len(q.ring))
 	d.tx = append(d.tx, q)
 	d.poke(nic.TDBAL(q.reg), uint32(q.base))
 	d.poke(nic.TDBAH(q.reg), uint32(q.base>>32))

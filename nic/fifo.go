@@ -182,10 +182,19 @@ func (n *NIC) start(at sim.Time) {
 			n.dropHead(cost.NICRxDMA, at)
 			return
 		}
+		if n.remap.by != nil && !n.reachRx(q, i, min(left, room), at) {
+			n.walked(n.remap.take())
+			n.dropHead(cost.NICIOMMUFault, at)
+			return
+		}
 		d.tlps += tlps(min(left, room))
 		left -= room
 	}
 	d.done = at + n.rxTicks(uint64(descs), d.bytes, d.tlps)
+	if refs := n.remap.take(); refs != 0 {
+		n.walked(refs)
+		d.done += n.walkTime(refs)
+	}
 	n.dma, n.dmaFree, n.passing = d, d.done, 0
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"ringside/cost"
 	"ringside/mem"
+	"ringside/mmu"
 	"ringside/sim"
 	"ringside/trace"
 )
@@ -21,6 +22,8 @@ type Config struct {
 	Sink    trace.Sink    // nil: nobody watches
 	Wire    Wire          // required
 	IRQ     IRQ           // required: where MSI-X messages go
+	DMA     DMA           // what the physical function reaches Memory through, at the addresses that Memory has; nil: directly
+	Source  mmu.Source    // its requester ID there
 	MAC     [6]byte       // what RAL[0] and RAH[0] hold after a reset
 	LinkBPS uint64        // bits a second; 0 means 10e9
 	Queues  int           // receive queues, and as many for transmit: 1 to 16; 0 means 1
@@ -33,6 +36,8 @@ type NIC struct {
 	name    string
 	engine  *sim.Engine
 	memory  *mem.Memory
+	remap   remapper
+	source  mmu.Source
 	acct    *cost.Account
 	drops   *cost.Drops
 	hash    *trace.Hash
@@ -105,7 +110,7 @@ func New(c Config) (*NIC, error) {
 	}
 	n := &NIC{
 		name: c.Name, engine: c.Engine, memory: c.Memory, acct: c.Account, drops: c.Drops,
-		hash: c.Hash, sink: c.Sink, wire: c.Wire, sendTo: c.IRQ, mac: c.MAC,
+		hash: c.Hash, sink: c.Sink, wire: c.Wire, remap: remapper{by: c.DMA}, source: c.Source, sendTo: c.IRQ, mac: c.MAC,
 		armed: sim.Never, link: newLink(c.LinkBPS),
 		queues: c.Queues, ram: c.Memory.Bytes(0, c.Memory.Size()),
 		fifo: fifo{room: c.FIFO},

@@ -358,6 +358,9 @@ func (n *NIC) writeRxdctl(reg uint32, queue int, v Dctl, now sim.Time) {
 		}
 		q.size = uint64(q.srrctl.bufferSize())
 		q.straight = min(q.size, uint64(n.fifo.room))
+		if n.remap.by != nil {
+			q.straight = 0 // an address is asked for first
+		}
 		q.reach = uint64(max(len(n.ram)-int(q.size), 0))
 		n.resume(queue, now)
 	}

@@ -96,6 +96,9 @@ func (n *NIC) transmit(queue int, now sim.Time) {
 		n.txFree = max(now, n.txFree)
 		if q.vf != nil {
 			n.fetchedVF(&c)
+		} else if refs := n.remap.take(); refs != 0 {
+			n.walked(refs)
+			n.txFree += n.walkTime(refs)
 		}
 		b.descs += uint64(c.descs)
 		switch {
@@ -155,7 +158,7 @@ type chain struct {
 // single takes the commonest chain, one good data descriptor, and says whether
 // it is one.
 func (n *NIC) single(q *txQueue, c *chain) bool {
-	if q.vf != nil {
+	if q.vf != nil || n.remap.by != nil {
 		return false
 	}
 	d := q.desc(q.fetch)
@@ -248,7 +251,7 @@ func (n *NIC) badTx(q *txQueue, c *chain, d *[DescSize]byte, cmd, opts uint32, s
 	}
 	data := n.data(q, c, d, size, now)
 	switch {
-	case data == nil && q.vf != nil:
+	case data == nil && (q.vf != nil || n.remap.by != nil):
 		return cost.NICIOMMUFault, "descriptor given with data that the IOMMU refuses"
 	case data == nil:
 		return cost.NICTxDMA, "descriptor given with its data outside memory"
@@ -441,6 +444,9 @@ func (n *NIC) txCould(quiet uint32) sim.Time {
 // fetchDesc reads descriptor i, as the ring's function may reach it; nil if it may not.
 func (n *NIC) fetchDesc(q *txQueue, i uint32, c *chain, now sim.Time) *[DescSize]byte {
 	if q.vf == nil {
+		if n.remap.by != nil && !n.reach(mem.Addr(q.base)+mem.Addr(i)*DescSize, DescSize, false, now) {
+			return nil
+		}
 		return q.desc(i)
 	}
 	d, refs := q.vf.desc(&q.ring, i, false, now)

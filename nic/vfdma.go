@@ -142,6 +142,9 @@ func (n *NIC) fetchedVF(c *chain) {
 func (n *NIC) data(q *txQueue, c *chain, d *[DescSize]byte, size int, now sim.Time) []byte {
 	a := mem.Addr(binary.LittleEndian.Uint64(d[:]))
 	if q.vf == nil {
+		if n.remap.by != nil && !n.reach(a, size, false, now) {
+			return nil
+		}
 		return n.memory.Bytes(a, size)
 	}
 	b, refs := q.vf.bytes(a, size, false, now)

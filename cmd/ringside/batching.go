@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ringside/kernel"
+	"ringside/mmu"
 	"ringside/sim"
 )
 
@@ -32,6 +33,22 @@ func (o *options) batching(fs *pflag.FlagSet) {
 	flag(fs, "rps", "CPUS", "", "CPUs that frames are spread over by flow (rps_cpus), as in 1-3 or 1,3; off for none", func(s string) (err error) {
 		b.RPS, err = parseCPUs(s)
 		return err
+	})
+	flag(fs, "pages", "SIZE", "off", "pages that memory is mapped with, and a model of TLBs whose misses are charged: 4k, 2m or 1g; off for none", func(s string) error {
+		o.cfg.Paging = kernel.Paging{}
+		if s == "off" {
+			return nil
+		}
+		size, err := mmu.ParsePageSize(s)
+		if err != nil {
+			return errors.New("give 4k, 2m, 1g or off")
+		}
+		o.cfg.Paging = kernel.PagesOf(size)
+		return nil
+	})
+	flag(fs, "iommu", "off|on|lazy|strict", "off", "what the NIC reaches memory through: on maps all of it once, lazy and strict each buffer for its packet, and strict waits for the IOTLB", func(s string) (err error) {
+		o.cfg.IOMMU, err = kernel.ParseIOMMU(s)
+		return trimmed(err)
 	})
 	flag(fs, "mitigations", "off|on", "off", "prices with mitigations of speculative execution: on stands for --book linux-xeon-mitigations", func(s string) error {
 		switch s {

@@ -78,7 +78,7 @@ var walls = []wall{
 	{"internal/form", "ours", "bridge internal/spell sim", "how a file is taken apart knows values and their bounds, not what they are for"},
 	{"internal/programs", "ours", "internal/form sim vm/app vm/guest", "names of programs become programs: what they run on is not known here"},
 	{"internal/scenario", "ours", ". bridge cost internal/form internal/labfile internal/programs internal/spell machine sim trace wire", "a file becomes a lab, what came of it is judged, and nothing is printed"},
-	{"internal/labfile", "ours", ". bridge bridge/neigh bridge/snoop bridge/stp internal/form internal/programs netstack sim virtio vm vm/guest vxlan", "a file becomes a Config, and nothing else happens"},
+	{"internal/labfile", "ours", ". bridge bridge/neigh bridge/snoop bridge/stp internal/form internal/programs mmu netstack sim virtio vm vm/guest vxlan", "a file becomes a Config, and nothing else happens"},
 	{"internal/iproute", "ours", "bridge bridge/snoop bridge/stp netstack sim vxlan", "what is printed of a bridge or a stack is what it says of itself"},
 	{"internal/sweep", "ours", "", "whose knob it is and what a point does, a sweep does not know"},
 	{"internal/compare", "ours", ". cost load", "it reads what machines made of the frames; who makes them it does not know"},

@@ -39,7 +39,7 @@ var keyInSource = regexp.MustCompile(`\{Name: "([a-z_]+)", Read: `)
 // Every key that the reader knows is in the documentation.
 func TestEveryKeyIsDocumented(t *testing.T) {
 	text, keys := doc(t), 0
-	for _, file := range []string{"lab.go", "bridge.go", "port.go", "entry.go", "guest.go", "vtep.go", "batching.go", "sched.go"} {
+	for _, file := range []string{"lab.go", "bridge.go", "port.go", "entry.go", "guest.go", "vtep.go", "batching.go", "sched.go", "paging.go"} {
 		src, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, m := range keyInSource.FindAllStringSubmatch(string(src), -1) {

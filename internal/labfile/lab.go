@@ -184,6 +184,8 @@ func (l *lab) top(f field) {
 		{Name: "batching", Read: l.readBatching},
 		{Name: "topology", Read: l.readTopology},
 		{Name: "sched", Read: l.readSched},
+		{Name: "paging", Read: l.readPaging},
+		{Name: "iommu", Read: l.iommu},
 		{Name: "forward", Read: l.On(&l.cfg.Forward)},
 		{Name: "routes", Read: func(f field) { Routes(l.Reader, f, &l.cfg.Routes) }},
 		{Name: "masquerade", Read: l.masquerade},

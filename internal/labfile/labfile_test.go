@@ -219,7 +219,7 @@ func TestWhatIsWrongIsToldWithItsPlace(t *testing.T) {
 		{head + "a: *x", "lab.yaml:2:1: not YAML: unknown anchor 'x' referenced"},
 		{head + "---\n", "lab.yaml:2:1: a second document: one file holds one lab"},
 		{head + "brigdes:\n", `lab.yaml:2:1: unknown key "brigdes": did you mean "bridges"?`},
-		{head + "xyzzy: 1\n", `lab.yaml:2:1: unknown key "xyzzy": the keys are schema, path, cpus, tap_queue, batching, topology, sched, forward, routes, masquerade, bridges, nics, vms, patches, vteps`},
+		{head + "xyzzy: 1\n", `lab.yaml:2:1: unknown key "xyzzy": the keys are schema, path, cpus, tap_queue, batching, topology, sched, paging, iommu, forward, routes, masquerade, bridges, nics, vms, patches, vteps`},
 		{head + "cpus: 2\ncpus: 3\n", `lab.yaml:3:1: "cpus" is there twice, first on line 2: leave one out`},
 		{head + "path: vhosts\n", `lab.yaml:2:7: path: there is no path "vhosts": the paths are native, virtio, vhost, dpdk, sriov, afxdp, xdp`},
 		{head + "cpus: many\n", `lab.yaml:2:7: cpus: "many": give a whole number from 1 to 1024`},
