@@ -71,6 +71,7 @@ type UserSwitch struct {
 	Pairs  bool
 	Burst  int  // frames that a port is asked for at once; 0 means 32
 	Scalar bool // drivers of NICs without vector code
+	Eager  bool // a device is told of empty buffers after every burst, not after 32 of them
 }
 
 // A pmd is the process that polls: it is kernel.Poller.
@@ -138,6 +139,9 @@ func (h *Host) openNIC(n *NIC) error {
 		return err
 	}
 	cfg := pmdRings(n)
+	if h.cfg.UserSwitch.Eager {
+		cfg.FreeThresh = 1
+	}
 	cfg.NIC, cfg.Memory, cfg.Pool, cfg.Scalar = dev, h.Memory, p.pool, h.cfg.UserSwitch.Scalar
 	d, err := dpdk.Open(cfg)
 	if err != nil {

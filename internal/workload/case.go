@@ -14,11 +14,11 @@ import (
 // Knobs are what a published measurement may vary. The zero value is frames of 64 bytes
 // with FCS, one flow, and what the case does by itself.
 type Knobs struct {
-	Size  int // of frames, with FCS; 0 means 64
-	Flows int // 0 means 1
-	Batch int // frames that are taken at once, where the case has such a bound; 0 means its own
-	Cores int // that poll, with a queue each; 0 means 1
-	Ring  int // receive descriptors; 0 means 512
+	Size  int  // of frames, with FCS; 0 means 64
+	Flows int  // 0 means 1
+	Batch int  // frames that are taken at once, where the case has such a bound; 0 means its own
+	Plain bool // of drivers in user space: without vector code, and a doorbell for every burst, as ixy has it
+	Ring  int  // receive descriptors; 0 means 512
 }
 
 // A Setup is a machine with its load.
@@ -78,4 +78,11 @@ func (c *Case) Make(m *machine.Machine, k Knobs) Setup {
 	}
 	c.make(&s, k)
 	return s
+}
+
+// Built says whether there are machines that the case can be put on: a path may be
+// missing.
+func (c *Case) Built() bool {
+	s := c.Make(nil, Knobs{})
+	return s.Config.Path.Built()
 }

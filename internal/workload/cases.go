@@ -20,6 +20,8 @@ var cases = []Case{
 	{"tap-sink-other", "the whole native path into one guest, one read a frame, on another CPU",
 		"a UDP sink on another core, with bridge and tap in place of IP, UDP and socket", tapSink(true)},
 	{"l2fwd", "a process in user space passes bursts between two NICs, both ways, and looks nothing up", "testpmd io, l2fwd, ixy-fwd; addresses stay as they are", l2fwd(true)},
+	{"l2fwd-one", "the same, one way", "likewise", l2fwd(false)},
+	{"afxdp-fwd", "the bridge in user space behind AF_XDP sockets, from NIC to NIC, one way", "a switch on AF_XDP", afxdpForward},
 	{"switch-p2p", "the bridge in user space on poll-mode drivers, from NIC to NIC, one way", "a switch in user space with a MAC table; its table and its learning are those of our bridge", switchP2P(false)},
 	{"switch-p2p-both", "the same, both ways on one core", "likewise", switchP2P(true)},
 	{"switch-p2v", "the bridge in user space, from a NIC into a guest's vhost-user ring", "likewise, with a guest that keeps up", switchP2V},

@@ -137,7 +137,7 @@ func (s *Setup) read(before, after *ringside.Report, sent uint64) *Result {
 	r.PPS, r.Busy = float64(r.Frames)/seconds, busy/(seconds*1e9)
 	r.CorePPS, r.Cycles = r.PPS/max(r.Busy, 1e-9), cycles/max(float64(r.Frames), 1)
 	switch {
-	case r.Busy >= full && float64(r.Frames) < 0.999*float64(sent):
+	case r.Busy >= full && (sent == 0 || float64(r.Frames) < 0.999*float64(sent)):
 		r.Bound = ByCPU
 	case float64(r.Frames) >= 0.999*float64(sent):
 		r.Bound = ByLink

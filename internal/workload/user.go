@@ -23,6 +23,13 @@ func switchP2P(both bool) func(*Setup, Knobs) {
 	}
 }
 
+// afxdpForward: the same bridge behind AF_XDP sockets, from NIC to NIC.
+func afxdpForward(s *Setup, k Knobs) {
+	twoPorts(s, false)
+	s.Config.Path = ringside.AFXDP
+	s.Config.UserSwitch.Burst = k.Batch
+}
+
 // userPath puts a machine on the path dpdk.
 func userPath(s *Setup, k Knobs) {
 	s.Config.Path = ringside.DPDK
@@ -30,6 +37,8 @@ func userPath(s *Setup, k Knobs) {
 	if m := s.Config.Machine; m != nil && m.NIC.Model != "" {
 		s.Config.UserSwitch.Scalar = !m.NIC.Vector
 	}
+	s.Config.UserSwitch.Scalar = s.Config.UserSwitch.Scalar || k.Plain
+	s.Config.UserSwitch.Eager = k.Plain
 	s.CPUs = []int{-1} // the core that polls is the last
 }
 
