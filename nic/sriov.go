@@ -28,6 +28,7 @@ type sriov struct {
 	epoch  uint32 // counts changes of what the pools of a frame depend on
 
 	ahead, loop queue[arrival]
+	passed      passed
 	loopBytes   int
 	targets     []target // of the write under way, if it is a VF's
 
@@ -61,6 +62,13 @@ type arrival struct {
 
 	epoch uint32 // of dest; one of the switch is decided
 	local bool
+}
+
+// passed is how many frames at the front of what was looked at ahead are for none of some
+// queues.
+type passed struct {
+	queues, epoch uint32
+	frames        int
 }
 
 // newSRIOV makes the virtual functions; nil if there are to be none.
@@ -203,6 +211,8 @@ func (n *NIC) takeVT(q *queue[arrival]) {
 	q.pop()
 	if a.local {
 		s.loopBytes -= len(a.data)
+	} else {
+		s.passed.frames = max(s.passed.frames-1, 0)
 	}
 	if n.sink != nil && !a.local {
 		n.show(trace.Frame{ID: a.id, At: a.at, Point: trace.Wire, Queue: -1, Data: a.data})
@@ -329,11 +339,15 @@ func (n *NIC) nextFor(queues uint32) sim.Time {
 			break
 		}
 	}
-	for i := 0; i < s.ahead.count || n.lookAhead(); i++ {
+	if s.passed.queues != queues || s.passed.epoch != s.epoch {
+		s.passed = passed{queues: queues, epoch: s.epoch}
+	}
+	for i := s.passed.frames; i < s.ahead.count || n.lookAhead(); i++ {
 		a := s.ahead.at(i)
 		if a.at >= at {
 			break
 		}
+		s.passed.frames = i
 		if n.settleDest(a); !s.on || uint32(a.dest.pools)&queues != 0 || i == lookahead {
 			at = a.at
 			break
