@@ -111,16 +111,18 @@ func (c *Config) checkVF(v *VM, n int) error {
 		return c.cannot("%s: %s is on no bridge, and so at no NIC", v.Name, in.Port.Name)
 	case c.vfNIC(v, n) == nil:
 		return c.cannot("%s: bridge %s has no NIC", v.Name, in.Bridge)
-	case fmt.Sprintf("%+v", in.Port) != fmt.Sprintf("%+v", plain):
-		return c.cannot("%s: options of the bridge's port %s: a virtual function is at none", v.Name, in.Port.Name)
-	case in.MirrorIn != "" || in.MirrorOut != "":
-		return c.cannot("%s: a mirror of %s", v.Name, in.Port.Name)
 	}
 	switch b := &c.Bridges[i]; {
 	case b.VLANFiltering:
 		return c.cannot("%s: VLAN filtering of bridge %s", v.Name, b.Name)
 	case b.STP:
 		return c.cannot("%s: the spanning tree of bridge %s", v.Name, b.Name)
+	}
+	switch {
+	case fmt.Sprintf("%+v", in.Port) != fmt.Sprintf("%+v", plain):
+		return c.cannot("%s: options of the bridge's port %s: a virtual function is at none", v.Name, in.Port.Name)
+	case in.MirrorIn != "" || in.MirrorOut != "":
+		return c.cannot("%s: a mirror of %s", v.Name, in.Port.Name)
 	}
 	return nil
 }

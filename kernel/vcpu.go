@@ -57,6 +57,7 @@ type virq struct {
 	vector int
 	at     sim.Time
 	posted bool // by hardware: no exit, also not for its end
+	woken  bool // and it has found the guest halted: it is seen on entry
 }
 
 // AddVCPU makes a virtual CPU; Start lets a guest run on it.
@@ -113,10 +114,11 @@ func (v *VCPU) see(now sim.Time) {
 			later = append(later, q)
 			continue
 		}
-		if q.posted {
-			v.Charge(cost.VtdPostedIntr, 1)
-		} else {
+		switch {
+		case !q.posted:
 			v.eois++
+		case !q.woken:
+			v.Charge(cost.VtdPostedIntr, 1)
 		}
 		v.guest.Interrupt(q.vector)
 	}
@@ -165,7 +167,7 @@ func (v *VCPU) injectAt(by *CPU, at sim.Time, vector int) { v.pend(by, virq{vect
 
 // post is an interrupt that the hardware puts into the guest at the time at; by is the
 // CPU that has woken it for that, nil if it was awake.
-func (v *VCPU) post(by *CPU, at sim.Time, vector int) { v.pend(by, virq{vector, at, true}) }
+func (v *VCPU) post(by *CPU, at sim.Time, vector int) { v.pend(by, virq{vector, at, true, by != nil}) }
 
 // pend has an interrupt wait for the guest. One of its vector that waits already takes
 // it in.

@@ -113,10 +113,10 @@ func (v *VF) Read(reg uint32, now sim.Time) (uint32, error) {
 	n := v.n
 	n.catchUp(now)
 	defer n.rearm()
-	if q, off, ok := queueOf(reg, 0x2800, 0); ok && q < VFQueues && vfRxRegister(off) {
+	if q, off, ok := vfQueueOf(reg, 0x2800); ok && vfRxRegister(off) {
 		return n.readRx(v.queue(q), off), nil
 	}
-	if q, off, ok := queueOf(reg, 0x3800, 0); ok && q < VFQueues && txNames[off] != "" {
+	if q, off, ok := vfQueueOf(reg, 0x3800); ok && txNames[off] != "" {
 		return n.readTx(v.queue(q), off), nil
 	}
 	if i, ok := rowOf(reg, VTMBMEM, MailboxLen); ok {
@@ -167,6 +167,16 @@ func (v *VF) Read(reg uint32, now sim.Time) (uint32, error) {
 	return 0, v.refuse(reg, 0, "read of a register that a VF does not have, or that is written only", ErrNoRegister, now)
 }
 
+// vfQueueOf is queueOf of a VF, which has its queues where the first of the PF's are, and
+// nowhere else.
+func vfQueueOf(reg, base uint32) (q int, off uint32, ok bool) {
+	if reg < base || reg >= base+VFQueues*0x100 {
+		return 0, 0, false
+	}
+	off = (reg - base) & 0xFF
+	return int(reg-base) >> 8, off, off < 0x40
+}
+
 // vfRxRegister says whether a VF has a register of receive queues.
 func vfRxRegister(off uint32) bool { return rxNames[off] != "" && off != offRSC && off != offQDPC }
 
@@ -180,10 +190,10 @@ func (v *VF) Write(reg, val uint32, now sim.Time) error {
 
 func (v *VF) write(reg, val uint32, now sim.Time) error {
 	n := v.n
-	if q, off, ok := queueOf(reg, 0x2800, 0); ok && q < VFQueues && vfRxRegister(off) {
+	if q, off, ok := vfQueueOf(reg, 0x2800); ok && vfRxRegister(off) {
 		return n.writeRx(reg, v.queue(q), off, val, now)
 	}
-	if q, off, ok := queueOf(reg, 0x3800, 0); ok && q < VFQueues && txNames[off] != "" {
+	if q, off, ok := vfQueueOf(reg, 0x3800); ok && txNames[off] != "" {
 		return n.writeTx(reg, v.queue(q), off, val, now)
 	}
 	if i, ok := rowOf(reg, VTMBMEM, MailboxLen); ok {

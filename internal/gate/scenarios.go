@@ -82,6 +82,19 @@ func Scenarios(captures string) ([]Scenario, error) {
 	replay("impaired/reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second},
 		linked("rx loss 3% delay 1ms tx delay 2ms 1ms overtake duplicate 5% limit 40", func(c *ringside.Config) { c.Seed = 7 }))
 
+	// Virtual functions.
+	sriov := func(change func(*ringside.Config)) func() ringside.Config {
+		return func() ringside.Config {
+			c := with(change)()
+			c.Path = ringside.SRIOV
+			return c
+		}
+	}
+	replay("sriov/mix", ringside.Replay{Files: []string{"mix.pcap", "jumbo.pcap", "vlan.pcap"}}, sriov(nil))
+	replay("sriov/injected", ringside.Replay{Files: []string{"udp-flood.pcap"}, Speed: top, Program: vm.Slow(20 * sim.Microsecond)},
+		sriov(func(c *ringside.Config) { c.SRIOV.Inject, c.Ring, c.FIFO = true, 64, 16<<10 }))
+	replay("sriov/reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second}, sriov(nil))
+
 	// Bridge and memory.
 	replay("bridge/ageing", ringside.Replay{Files: []string{"mix.pcap"}}, with(func(c *ringside.Config) { c.Ageing = 10 * sim.Millisecond }))
 	replay("bridge/hub", ringside.Replay{Files: []string{"mix.pcap"}, Speed: top}, with(func(c *ringside.Config) { c.Ageing = bridge.Hub }))
