@@ -33,6 +33,22 @@
 // the transmit packet buffer has room, leaves when the link is free, and gives
 // its descriptors back as soon as it has been fetched.
 //
+// # Virtual functions
+//
+// With Config.VFs the sixteen queues are eight pools of two, by MRQC's VMDq: pool p has
+// queues p and p+8. The first are VFs', each with registers of its own (see VF), three
+// of the 25 vectors, counted from the top, and a mailbox; the PF has the pool behind
+// them. A frame from the wire goes to the pools that have its address and VLAN, or have
+// asked for its kind (VMOLR); one that nobody has asked for to the default pool. A frame
+// that a pool sends is checked first (DTXSWC: MACAS, VLANAS), goes to other pools
+// likewise, and leaves unless one of them has its very address. Memory is reached through
+// the DMA that a VF was assigned, an IOMMU, for every descriptor and every buffer; the PF
+// reaches host memory as it does without.
+//
+// What a VF's driver does wrong is counted at the VF and is nobody else's affair. Frames
+// from the wire are looked at before their last bit is in, up to 32 of them, to know
+// which of them an interrupt may depend on.
+//
 // # Words
 //
 // Rx is from the wire and tx towards it. The head of a ring is the device's index
@@ -65,7 +81,8 @@
 //     host thresholds (RXDCTL, TXDCTL) are remembered and change nothing: a
 //     descriptor is fetched when its frame needs it, and written back at once.
 //   - Offloads: segmentation of UDP, SCTP's checksum, the packet checksum of
-//     RXCSUM.PCSS, header split, filtering by VLAN (VFTA, RCTL.VFE). Of a frame that
+//     RXCSUM.PCSS, header split; without virtual functions filtering by VLAN (VFTA,
+//     RCTL.VFE). Of a frame that
 //     it cuts the device makes the pseudo-header's sum itself and does not ask what
 //     the driver has put there. RXCSUM's bits are clear after a reset, where the
 //     datasheet has IPOFLD and TUOFLD set. A context that does not fit its frame
@@ -75,9 +92,19 @@
 //   - RSS: extension headers of IPv6 are not followed, so home addresses and
 //     routing headers are not looked for; such packets are hashed by the addresses
 //     of their fixed header. RXCSUM.PCSD must be set to see the hash.
-//   - Filters: the unicast table UTA, and everything that chooses a queue other
-//     than by RSS (ETQF, FTQF, SYN filter, 2-tuple and 5-tuple filters).
-//   - Virtualization: VMDq, virtual functions, mailboxes, the switch, loopback.
+//   - Filters: without virtual functions the unicast table UTA, and everything that
+//     chooses a queue other than by RSS or by pools (ETQF, FTQF, SYN filter, 2-tuple and
+//     5-tuple filters).
+//   - Virtualization: RSS within a pool (MRQC mode 5), mirror rules (VMRCTL), VEPA, storm
+//     control, rate limits, VTFRTIMER, VTPSRTYPE, the registers of single VFs that the PF
+//     has at 0x10000 and up, and eight VFs without a PF. Frames between pools take the
+//     time of the two DMA engines and none in the switch; what waits there is bounded by
+//     8 MiB, and what waits for a pool counts as one frame in the packet buffer for all
+//     the pools it is for. There is one DMA engine each way for all functions, and a
+//     doorbell is served to its end before the next: no share of the bus is a VF's own.
+//     A DMA that the IOMMU refuses costs its frame and its descriptor, where hardware
+//     may stop the function; a descriptor of a VF that is no good costs no more than that
+//     either, where one of the PF's jams its queue.
 //   - The rest: EEPROM and flash, PHY and MDIO, LEDs, semaphores, power
 //     management and wake-up, management controller, PTP, IPsec, MACsec, DCA
 //     (its registers are remembered), PCIe configuration and its MSI-X table.
