@@ -1,7 +1,6 @@
 package dpdk
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -76,13 +75,7 @@ func (c *Config) check() error {
 	if c.NIC == nil || c.Memory == nil || c.Pool == nil {
 		return errors.New("dpdk: Config.NIC, Memory and Pool are required")
 	}
-	for _, f := range []struct{ v, is *int }{
-		{&c.Queues, ptr(1)}, {&c.RxRing, ptr(512)}, {&c.TxRing, ptr(512)}, {&c.FreeThresh, ptr(32)},
-	} {
-		if *f.v == 0 {
-			*f.v = *f.is
-		}
-	}
+	c.defaults()
 	name := c.NIC.Name()
 	switch {
 	case c.Queues < 1 || c.Queues > nic.MaxQueues:
@@ -95,14 +88,24 @@ func (c *Config) check() error {
 	return nil
 }
 
-func ptr(n int) *int { return &n }
+func (c *Config) defaults() {
+	for _, f := range []struct {
+		v  *int
+		is int
+	}{{&c.Queues, 1}, {&c.RxRing, 512}, {&c.TxRing, 512}, {&c.FreeThresh, 32}} {
+		if *f.v == 0 {
+			*f.v = f.is
+		}
+	}
+}
 
 func goodRing(n int) bool { return n >= minRing && n <= maxRing && n%8 == 0 }
 
-// Buffers is how many mbufs the device's rings take beside those that the process has
-// in its hands.
+// Buffers is how many mbufs the device's rings can hold. A pool must have more, for
+// bursts: while it is empty nothing is received.
 func (c Config) Buffers() int {
-	return cmp.Or(c.Queues, 1) * (cmp.Or(c.RxRing, 512) + cmp.Or(c.TxRing, 512))
+	c.defaults()
+	return c.Queues * (c.RxRing + c.TxRing)
 }
 
 // poke writes a register at the beginning of time.
@@ -156,6 +159,10 @@ type Port struct {
 	i    int32 // the interface, in traces
 	rx   *rxQueue
 	tx   *txQueue
+
+	// quiet is a moment before which no further descriptor is written: the device need
+	// not be asked. It is what Next has said, until the wire says otherwise.
+	quiet sim.Time
 }
 
 // Port gives a pair of queues to the core that polls it. Index is the interface, in
@@ -168,16 +175,25 @@ func (d *Device) Port(core vswitch.Core, queue int, index int32) (*Port, error) 
 		return nil, fmt.Errorf("dpdk: %s: queue %d; it has %d", d.nic.Name(), queue, d.cfg.Queues)
 	}
 	p := &Port{dev: d, core: core, q: queue, i: index, rx: &d.rx[queue], tx: &d.tx[queue]}
-	d.nic.Watch(func() { core.Wake(p.Next()) })
+	d.nic.Watch(p.arrived)
 	return p, nil
+}
+
+// arrived is called when the wire has something after it had nothing.
+func (p *Port) arrived() {
+	p.quiet = 0
+	p.core.Wake(p.Next())
 }
 
 // Next is the earliest time at which Receive could find something.
 func (p *Port) Next() sim.Time {
-	if at := p.rx.due(p); at != sim.Never {
+	if at := p.rx.due(); at != sim.Never {
 		return at
 	}
-	return p.dev.nic.Next()
+	if p.quiet <= p.core.Now() {
+		p.quiet = p.dev.nic.Next()
+	}
+	return p.quiet
 }
 
 // InFlight counts the frames that the device has put into memory and that Receive has

@@ -34,7 +34,7 @@ func (q *rxQueue) after(i int) int {
 
 // due is when the frame at the ring's next descriptor is there, sim.Never if it is not
 // known of.
-func (q *rxQueue) due(p *Port) sim.Time {
+func (q *rxQueue) due() sim.Time {
 	if !q.desc(q.next).Done() {
 		return sim.Never
 	}
@@ -74,9 +74,10 @@ func (d *Device) setUpRx(i int) error {
 // Receive is eth_igb_recv_pkts: frames whose descriptors have DD become the burst, and
 // another mbuf takes the place of each.
 func (p *Port) Receive(burst []*vswitch.Mbuf) int {
-	now := p.core.Now()
-	p.dev.nic.CatchUp(now)
-	q, n := p.rx, 0
+	now, q, n := p.core.Now(), p.rx, 0
+	if p.quiet <= now {
+		p.dev.nic.CatchUp(now)
+	}
 	for ; n < len(burst); n++ {
 		d := q.desc(q.next)
 		if !d.Done() || q.tags[q.next].Done > now {
@@ -100,7 +101,7 @@ func (p *Port) Receive(burst []*vswitch.Mbuf) int {
 	}
 	p.charge(burst[:n])
 	if q.held += n; q.held >= p.dev.cfg.FreeThresh {
-		q.held = 0
+		q.held, p.quiet = 0, 0
 		p.core.Charge(cost.EthIgbRxDoorbell, 1)
 		p.write(nic.RDT(p.q), (q.next+q.size-1)%q.size)
 	}
