@@ -79,6 +79,7 @@ type seat struct {
 	busy    bool     // it goes on as soon as it may
 	stretch sim.Time // when the present or last stretch of work began
 	reached sim.Time // up to which it was looked at
+	paid    sim.Time // up to which it knew of its sibling
 
 	passed int // times that the balancer found only hot tasks to move here
 }

@@ -35,6 +35,9 @@ type Config struct {
 	RAM      int // bytes; 0 means 8 MiB
 	Sink     trace.Sink
 	VLANs    bool // the bridge filters
+	Topology kernel.Topology
+	Sched    kernel.Sched
+	Batching kernel.Batching
 }
 
 // A Rig is a host with everything it is made of.
@@ -104,6 +107,7 @@ func Boot(c Config) (*Rig, error) {
 	r.Kernel, err = kernel.Boot(kernel.Config{
 		Engine: r.Engine, Memory: r.Memory, Book: c.Book, Hash: r.Hash, Drops: &r.Drops, Bridge: r.Bridge,
 		Sink: c.Sink, CPUs: c.CPUs, Host: c.Host, TapQueue: c.TapQueue,
+		Topology: c.Topology, Sched: c.Sched, Batching: c.Batching,
 	})
 	if err != nil {
 		return nil, err
