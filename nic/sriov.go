@@ -280,6 +280,7 @@ func (n *NIC) admit(a *arrival, pools uint8, data []byte, v verdict) {
 		case shared:
 			n.fifo.share(v.queue)
 		case n.fifo.put(a.id, a.at, v, n.tag, data, passing):
+			n.fifo.at(n.fifo.count - 1).local = a.local
 			shared = true
 		default:
 			n.stats.mpc++

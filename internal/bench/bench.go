@@ -90,7 +90,7 @@ func Cases() []Case {
 		floodAlone(2),
 		floodAlone(1024),
 		start(),
-	}, slices.Concat(pathCases(), sriovCases(), xdpCases(), tcpCases())...)
+	}, slices.Concat(pathCases(), xdpCases(), tcpCases())...)
 }
 
 // pps is the offered rate of the native cases: what the emulated machine can
