@@ -117,7 +117,7 @@ func costBars(r *compare.Result, rows []*compare.Row) (*plot.Plot, error) {
 		below = b
 	}
 	p.Legend.Top = true
-	p.X.Max = 1.25 * most(rows)
+	p.X.Max = 1.3 * most(rows)
 	return p, nil
 }
 
