@@ -15,6 +15,7 @@ import (
 	"ringside/internal/chart"
 	"ringside/internal/compare"
 	"ringside/internal/sweep"
+	"ringside/internal/workload"
 )
 
 func init() { extraVerbs = append(extraVerbs, compareCommand) }
@@ -23,6 +24,7 @@ func init() { extraVerbs = append(extraVerbs, compareCommand) }
 type comparer struct {
 	points
 	axes          [3]axis
+	tasks         []workload.Task // named workloads in place of all that
 	out, csv, svg string
 	jobs          int
 }
@@ -61,7 +63,8 @@ with small and huge pages, and prints three tables:
 
 --path, --pinning and --pages take lists here. A machine that a path cannot be is a
 row that says so. Every other flag is that of all machines; on a load there is one
-guest without --vms. All cores of this computer work on the rows, which are the same
+guest without --vms. With --workload it is named workloads as publications have them,
+a forwarder or a drop at the driver, that are run on the machine of --machine. All cores of this computer work on the rows, which are the same
 in whatever order.
 
 Output files appear whole or not at all. Exit codes: 0 success, 1 a run failed, 2
@@ -69,7 +72,9 @@ wrong usage, 130 interrupted.`,
 		Example: `  ringside compare --load 64@max
   ringside compare testdata/udp-flood.pcap --speed top
   ringside compare --load 1518@50% --path native,vhost,sriov --pinning on --pages 4k,2m,1g
-  ringside compare --load imix@2mpps --machine e5-2690v3 --svg paths.svg --json`,
+  ringside compare --load imix@2mpps --machine e5-2690v3 --svg paths.svg --json
+  ringside compare --workload all --machine my-server.yaml
+  ringside compare --workload l2fwd,batch=1 --workload l2fwd,batch=32 --machine e5-2620v3-1.2`,
 		RunE: func(c *cobra.Command, args []string) error { return m.run(c, args) },
 	}
 	m.flags(c.Flags())
@@ -84,6 +89,7 @@ func (m *comparer) flags(fs *pflag.FlagSet) {
 		flag(fs, a.flag, "LIST", strings.Join(a.values, ","), "values of --"+a.flag+" to compare", func(s string) error { return a.set(s) })
 	}
 	m.loadFlag(fs)
+	flag(fs, "workload", "NAME", "", "instead of all that a named workload, with knobs as in "+workload.Example+", or all; may be repeated", func(s string) error { return addTasks(&m.tasks, s) })
 	pointFlags(&m.point).VisitAll(func(f *pflag.Flag) {
 		if fs.Lookup(f.Name) == nil {
 			fs.AddFlag(f)
@@ -129,6 +135,8 @@ func (m *comparer) machines() (list []compare.Point) {
 
 func (m *comparer) run(c *cobra.Command, files []string) error {
 	switch {
+	case len(m.tasks) > 0:
+		return m.runWorkloads(c, files)
 	case m.text == "" && len(files) == 0:
 		return usagef("compare: what comes on the wire? Give --load, as in --load 64@max, or captures")
 	case m.text != "" && len(files) > 0:
