@@ -110,11 +110,7 @@ func (a *axis) set(s string) error {
 		if slices.Contains(a.values[:i], v) {
 			return fmt.Errorf("%s is there twice", clip(v))
 		}
-		f := pointFlags(&loadOptions{}).Lookup(a.flag)
-		if f == nil {
-			continue
-		}
-		if err := f.Value.Set(v); err != nil {
+		if err := pointFlags(&loadOptions{}).Lookup(a.flag).Value.Set(v); err != nil {
 			return err
 		}
 	}
@@ -150,13 +146,8 @@ func (m *comparer) run(c *cobra.Command, files []string) error {
 	m.point.replay.Files = files
 	given := m.given(m.axes[0].flag, m.axes[1].flag, m.axes[2].flag)
 	options := func(p compare.Point) (*loadOptions, error) {
-		settings := slices.Clone(given)
-		for i, v := range []string{p.Path, p.Pinning, p.Pages} {
-			if pointFlags(&loadOptions{}).Lookup(m.axes[i].flag) != nil {
-				settings = append(settings, sweep.Setting{Flag: m.axes[i].flag, Value: v})
-			}
-		}
-		return m.options("compare", settings)
+		return m.options("compare", append(slices.Clone(given),
+			sweep.Setting{Flag: m.axes[0].flag, Value: p.Path}, sweep.Setting{Flag: m.axes[1].flag, Value: p.Pinning}, sweep.Setting{Flag: m.axes[2].flag, Value: p.Pages}))
 	}
 	list := m.machines()
 	for _, p := range list { // what is wrong with any is told before the first begins

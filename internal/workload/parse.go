@@ -21,7 +21,6 @@ const Example = "l2fwd,batch=32"
 const (
 	maxFlows = 1 << 20
 	maxBatch = 512
-	maxCores = 16
 	maxRing  = 4096
 )
 
@@ -32,10 +31,14 @@ func Parse(s string) (t Task, err error) {
 		return t, err
 	}
 	for _, w := range words[1:] {
+		if w == "plain" && !t.Plain {
+			t.Plain = true
+			continue
+		}
 		name, text, _ := strings.Cut(w, "=")
 		at, lo, hi := t.knob(name)
 		if at == nil {
-			return t, fmt.Errorf("%s: there is no knob %q: size, flows, batch, cores and ring are, as in %s", words[0], name, Example)
+			return t, fmt.Errorf("%s: there is no knob %q: size, flows, batch, ring and plain are, as in %s", words[0], name, Example)
 		}
 		n, err := strconv.Atoi(text)
 		if err != nil || n < lo || n > hi {
@@ -61,8 +64,6 @@ func (k *Knobs) knob(name string) (at *int, lo, hi int) {
 		return &k.Flows, 1, maxFlows
 	case "batch":
 		return &k.Batch, 1, maxBatch
-	case "cores":
-		return &k.Cores, 1, maxCores
 	case "ring":
 		return &k.Ring, 8, maxRing
 	}
@@ -72,10 +73,13 @@ func (k *Knobs) knob(name string) (at *int, lo, hi int) {
 // String is the task as Parse reads it.
 func (t Task) String() string {
 	s := t.Name
-	for _, name := range []string{"size", "flows", "batch", "cores", "ring"} {
+	for _, name := range []string{"size", "flows", "batch", "ring"} {
 		if at, _, _ := t.knob(name); *at != 0 {
 			s += fmt.Sprintf(",%s=%d", name, *at)
 		}
+	}
+	if t.Plain {
+		s += ",plain"
 	}
 	return s
 }

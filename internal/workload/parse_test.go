@@ -8,7 +8,7 @@ import (
 )
 
 func TestTasksAreReadAndWrittenAlike(t *testing.T) {
-	for _, s := range []string{"l2fwd", "l2fwd,batch=1", "switch-p2v,size=1518,flows=1000,cores=2,ring=4096", Example} {
+	for _, s := range []string{"l2fwd", "l2fwd,batch=1", "switch-p2v,size=1518,flows=1000,ring=4096,plain", Example} {
 		task, err := Parse(s)
 		require.NoError(t, err)
 		assert.Equal(t, s, task.String())
@@ -32,6 +32,7 @@ func TestTasksThatCannotBe(t *testing.T) {
 		"l2fwd,size=63":         "from 64 to",
 		"l2fwd,batch=1,batch=2": "twice",
 		"l2fwd,ring=12":         "multiple of 8",
+		"l2fwd,plain,plain":     "no knob \"plain\"",
 		"l2fwd,flows=1e3":       "from 1 to",
 	} {
 		_, err := Parse(s)
