@@ -20,3 +20,39 @@ func TestHugePagesCutMisses(t *testing.T) {
 	assert.Greater(t, misses[mmu.Page4K].MissesPerFrame, 10*misses[mmu.Page2M].MissesPerFrame)
 	assert.GreaterOrEqual(t, misses[mmu.Page2M].STLBHits+misses[mmu.Page2M].Walks, misses[mmu.Page1G].STLBHits+misses[mmu.Page1G].Walks)
 }
+
+// A pool of a user-space driver that is larger than the reach of 4 KiB pages misses; in
+// huge pages it does not.
+func TestPoolsOfUserSpaceDriversHavePages(t *testing.T) {
+	misses := func(size mmu.PageSize) *ringside.PagingReport {
+		cfg := ringside.Config{Path: ringside.DPDK, Paging: ringside.PagesOf(size), Ring: 4096}
+		return try{load: "64@1mpps", cfg: cfg}.run(t).Report.Paging
+	}
+	small, large := misses(mmu.Page4K), misses(mmu.Page2M)
+	assert.Greater(t, small.WalksPerFrame, 0.3)
+	assert.Less(t, large.WalksPerFrame, 0.02)
+}
+
+// A larger ring of the kernel's driver passes the reach of the TLB, too; a CPU without
+// PCIDs forgets its processes at every switch.
+func TestWhatMakesTheKernelsDriverMiss(t *testing.T) {
+	walks := func(ring int, p ringside.Paging) float64 {
+		return try{load: "64@1mpps", cfg: ringside.Config{Ring: ring, Paging: p}}.run(t).Report.Paging.WalksPerFrame
+	}
+	near, far := walks(256, ringside.PagesOf(mmu.Page4K)), walks(4096, ringside.PagesOf(mmu.Page4K))
+	assert.Less(t, near, 0.2)
+	assert.Greater(t, far, 0.9)
+	untagged := ringside.PagesOf(mmu.Page4K)
+	untagged.NoPCID = true
+	try{load: "64@1mpps", cfg: ringside.Config{CPUs: 1, Paging: untagged}}.run(t)
+}
+
+// The model is part of a run: the same again gives the same bytes, and another page size
+// other ones.
+func TestPagingIsDeterministic(t *testing.T) {
+	hash := func(size mmu.PageSize) string {
+		return try{load: "imix@500kpps,flows=9", cfg: ringside.Config{Paging: ringside.PagesOf(size)}}.run(t).Report.TraceHash
+	}
+	assert.Equal(t, hash(mmu.Page4K), hash(mmu.Page4K))
+	assert.NotEqual(t, hash(mmu.Page4K), hash(mmu.Page2M))
+}

@@ -153,12 +153,13 @@ func (d *Device) setUpRSS() {
 
 // A Port is a pair of queues of a device, polled by one core. It is vswitch.Port.
 type Port struct {
-	dev  *Device
-	core vswitch.Core
-	q    int
-	i    int32 // the interface, in traces
-	rx   *rxQueue
-	tx   *txQueue
+	dev   *Device
+	core  vswitch.Core
+	touch vswitch.Toucher // nil: nobody wants to know
+	q     int
+	i     int32 // the interface, in traces
+	rx    *rxQueue
+	tx    *txQueue
 
 	// quiet is a moment before which no further descriptor is written: the device need
 	// not be asked. It is what Next has said, until the wire says otherwise.
@@ -174,7 +175,7 @@ func (d *Device) Port(core vswitch.Core, queue int, index int32) (*Port, error) 
 	case queue < 0 || queue >= d.cfg.Queues:
 		return nil, fmt.Errorf("dpdk: %s: queue %d; it has %d", d.nic.Name(), queue, d.cfg.Queues)
 	}
-	p := &Port{dev: d, core: core, q: queue, i: index, rx: &d.rx[queue], tx: &d.tx[queue]}
+	p := &Port{dev: d, core: core, touch: vswitch.TouchOn(core), q: queue, i: index, rx: &d.rx[queue], tx: &d.tx[queue]}
 	d.nic.Watch(p.arrived)
 	return p, nil
 }

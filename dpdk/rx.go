@@ -110,6 +110,11 @@ func (p *Port) Receive(burst []*vswitch.Mbuf) int {
 
 // charge is what a burst has cost.
 func (p *Port) charge(burst []*vswitch.Mbuf) {
+	if p.touch != nil {
+		for _, m := range burst {
+			p.touch.Touch(m.Addr, headerBytes)
+		}
+	}
 	p.core.Charge(cost.RteEthRxBurst, 1)
 	vswitch.Each(p.core, cost.EthIgbRecvPkts, burst)
 	if p.dev.cfg.Scalar {
@@ -122,6 +127,9 @@ func (p *Port) charge(burst []*vswitch.Mbuf) {
 		p.core.Show(&trace.Frame{ID: m.ID, Point: trace.Driver, Queue: int32(p.q), Port: p.i, VM: -1, Len: len(m.Data), Data: m.Data})
 	}
 }
+
+// headerBytes is as much of a frame as a switch looks at.
+const headerBytes = 64
 
 // write writes a register at the core's time.
 func (p *Port) write(reg uint32, v int) {

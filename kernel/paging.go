@@ -64,6 +64,7 @@ type paging struct {
 	mapped mem.Addr // of what is mapped there
 	phys   mem.Addr // next that a process can have
 	spaces uint16
+	pools  *Region // the host's memory as user-space drivers map it; nil before the first
 }
 
 // A Region is memory that CPUs touch, in the address space of whoever it belongs to. Of a
@@ -141,6 +142,18 @@ func (p *paging) back(s *mmu.Space, va mem.Addr, n int) error {
 	at := wholePages(p.phys, p.User)
 	p.phys = at + size
 	return s.Map(va, at, int(size), p.User, mmu.ReadWrite)
+}
+
+// poolRegion is the host's memory as the process of a user-space driver has it, which
+// maps its pool and its rings from there with User's pages.
+func (p *paging) poolRegion() *Region {
+	if p.pools == nil {
+		var err error
+		if p.pools, err = p.k.UserRegion(p.k.mem.Size()); err != nil {
+			p.k.eng.Fail(err)
+		}
+	}
+	return p.pools
 }
 
 // guestMemory is the n bytes of a guest's memory as two see them: the process of its VMM,
@@ -255,6 +268,9 @@ func (k *Kernel) TLBStats() (list []mmu.TLBStat) {
 	}
 	for _, c := range k.cpus {
 		list = append(list, c.tlb.Stat)
+	}
+	for _, c := range k.cores {
+		list = append(list, c.cpu.tlb.Stat)
 	}
 	return list
 }

@@ -7,6 +7,7 @@ import (
 
 	"ringside/bridge"
 	"ringside/cost"
+	"ringside/mem"
 	"ringside/sim"
 	"ringside/trace"
 )
@@ -90,6 +91,12 @@ func (c *Core) Fire(now sim.Time) {
 	}
 	c.inside = false
 }
+
+// Touches says whether there is a model of TLBs that wants to know what the process touches.
+func (c *Core) Touches() bool { return c.cpu.tlb != nil }
+
+// Touch is an access of the process to n bytes of host memory that it has mapped.
+func (c *Core) Touch(a mem.Addr, n int) { c.cpu.touchAt(c.k.paging.poolRegion(), a, n) }
 
 // turn is one round. It says whether anything was found; how long one without takes is
 // kept.

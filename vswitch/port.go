@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"ringside/cost"
+	"ringside/mem"
 	"ringside/sim"
 	"ringside/trace"
 )
@@ -25,6 +26,21 @@ type Port interface {
 	Held() int
 	// Stalled says what waits for somebody who will not come, once a run is at rest.
 	Stalled() []string
+}
+
+// A Toucher is a Core whose TLBs are modelled: if Touches says so, it is told which host
+// memory the process touches.
+type Toucher interface {
+	Touches() bool
+	Touch(a mem.Addr, n int)
+}
+
+// TouchOn is the core as a Toucher, nil where nobody wants to know.
+func TouchOn(c Core) Toucher {
+	if t, ok := c.(Toucher); ok && t.Touches() {
+		return t
+	}
+	return nil
 }
 
 // A Core is the CPU that the switch has to itself, and the account it is charged to.
