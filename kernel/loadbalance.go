@@ -12,7 +12,7 @@ const balanceEvery = 4 * sim.Millisecond
 
 // watch has the timer armed while tasks wait on c.
 func (s *scheduling) watch(c *CPU) {
-	if s.balancer != nil && s.balancer.Armed() || c.load() < 2 {
+	if s.balancer != nil && s.balancer.Armed() || c.load(c.clock.Now()) < 2 {
 		return
 	}
 	k := c.k
@@ -31,7 +31,7 @@ func (k *Kernel) balance(now sim.Time) {
 		}
 	}
 	for _, c := range k.cpus {
-		waits = waits || c.load() > 1
+		waits = waits || c.load(now) > 1
 	}
 	if waits {
 		k.eng.Arm(k.sched.balancer, now+balanceEvery)
@@ -43,7 +43,7 @@ func (k *Kernel) balance(now sim.Time) {
 func (c *CPU) even(now sim.Time, cpus []*CPU) bool {
 	var busiest *CPU
 	for _, o := range cpus {
-		if o.load() >= c.load()+2 && (busiest == nil || o.load() > busiest.load()) && o.waiting(c, now, true) >= 0 {
+		if o.load(now) >= c.load(now)+2 && (busiest == nil || o.load(now) > busiest.load(now)) && o.waiting(c, now, true) >= 0 {
 			busiest = o
 		}
 	}
@@ -63,14 +63,14 @@ func (c *CPU) even(now sim.Time, cpus []*CPU) bool {
 // pull takes a task that waits elsewhere for a CPU that has nothing to do, and says
 // whether there was one.
 func (c *CPU) pull() bool {
-	if len(c.runq) > 0 && c.load() > 0 {
+	now := c.clock.Now()
+	if c.load(now) > 0 {
 		return false
 	}
-	now := c.clock.Now()
 	for _, cpus := range [...][]*CPU{c.llc, c.k.cpus} {
 		var busiest *CPU
 		for _, o := range cpus {
-			if o.load() >= 2 && (busiest == nil || o.load() > busiest.load()) && o.waiting(c, now, false) >= 0 {
+			if o.load(now) >= 2 && (busiest == nil || o.load(now) > busiest.load(now)) && o.waiting(c, now, false) >= 0 {
 				busiest = o
 			}
 		}

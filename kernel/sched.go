@@ -131,9 +131,9 @@ func (t *task) movable() bool {
 // (try_to_wake_up). One that is to run later only stays where it is.
 func (t *task) runnable(by *CPU, at sim.Time) {
 	at = t.notBefore(at)
-	t.dozing = by == nil && at > t.cpu.clock.Now()
+	t.dozing = by == nil && at > max(t.cpu.clock.Now(), t.cpu.k.eng.Now())
 	if !t.dozing && t.movable() {
-		if to := t.selectCPU(by); to != t.cpu {
+		if to := t.selectCPU(by, at); to != t.cpu {
 			t.move(to)
 		}
 	}
@@ -165,9 +165,10 @@ func (t *task) move(to *CPU) {
 	t.Task.Move(to.acct, &to.clock, &to.contended)
 }
 
-// load is how many tasks the CPU has: one that runs, and those that wait.
-func (c *CPU) load() (n int) {
-	if _, runs := c.holder(); runs {
+// load is how many tasks the CPU has at the time at: one that runs, and those that
+// wait. A CPU that is ahead has done already what it is busy with at that time.
+func (c *CPU) load(at sim.Time) (n int) {
+	if _, runs := c.holder(); runs || c.clock.Now() > at {
 		n++
 	}
 	for _, r := range c.runq {
@@ -179,7 +180,7 @@ func (c *CPU) load() (n int) {
 }
 
 // idle is available_idle_cpu: no task, though there may be an interrupt's work.
-func (c *CPU) idle() bool { return c.load() == 0 }
+func (c *CPU) idle(at sim.Time) bool { return c.load(at) == 0 }
 
 // selectCPU is select_task_rq for a task that is woken by the CPU by, nil for a timer.
 // First wake_affine chooses between the CPU that it ran on and the one that wakes it,
@@ -191,23 +192,23 @@ func (c *CPU) idle() bool { return c.load() == 0 }
 // then select_idle_sibling looks among those that share a cache with it: the CPU
 // itself, if it is idle; the old one; one on an idle core; any idle one. With none it
 // stays at the choice.
-func (t *task) selectCPU(by *CPU) *CPU {
+func (t *task) selectCPU(by *CPU, at sim.Time) *CPU {
 	prev, target := t.cpu, t.cpu
 	if by != nil && by != prev && !by.lone && t.allowed.Has(by.id) {
-		target = affine(prev, by)
+		target = affine(prev, by, at)
 	}
-	if target.idle() {
+	if target.idle(at) {
 		return target
 	}
-	if prev.node == target.node && prev.idle() {
+	if prev.node == target.node && prev.idle(at) {
 		return prev
 	}
 	var found *CPU
 	for _, c := range target.llc {
-		if !t.allowed.Has(c.id) || !c.idle() {
+		if !t.allowed.Has(c.id) || !c.idle(at) {
 			continue
 		}
-		if c.sibling == nil || c.sibling.idle() {
+		if c.sibling == nil || c.sibling.idle(at) {
 			return c
 		}
 		if found == nil {
@@ -221,13 +222,13 @@ func (t *task) selectCPU(by *CPU) *CPU {
 }
 
 // affine is wake_affine.
-func affine(prev, by *CPU) *CPU {
+func affine(prev, by *CPU, at sim.Time) *CPU {
 	switch {
-	case by.idle() && by.node == prev.node && !prev.idle():
+	case by.idle(at) && by.node == prev.node && !prev.idle(at):
 		return by
-	case prev.idle():
+	case prev.idle(at):
 		return prev
-	case by.load() < prev.load():
+	case by.load(at) < prev.load(at):
 		return by
 	}
 	return prev
