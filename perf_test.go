@@ -92,6 +92,8 @@ func TestNoAllocationOnThePath(t *testing.T) {
 			c.VMs = append(c.VMs, ringside.VM{Program: vm.Sink, Bridge: ringside.NoBridge, Port: bridge.PortConfig{Name: "spy"}})
 		}},
 		{"path xdp", 60, 4, vm.Sink, func(c *ringside.Config) { c.Path = ringside.XDP }},
+		{"path afxdp", 60, 2, vm.Reflect, func(c *ringside.Config) { c.Path = ringside.AFXDP }},
+		{"path afxdp, copy", 60, 2, vm.Reflect, func(c *ringside.Config) { c.Path, c.XSKCopy = ringside.AFXDP, true }},
 		{"dropped by a program", 60, 1, vm.Sink, func(c *ringside.Config) { c.XDP.Program = passOne(xdp.DropTouch) }},
 		{"sent back by a program", 60, 1, vm.Sink, func(c *ringside.Config) { c.XDP.Program = passOne(xdp.SwapTx) }},
 		{"too slow", 60, 1, vm.Slow(10 * sim.Microsecond), nil},

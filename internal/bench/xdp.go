@@ -9,7 +9,6 @@ import (
 // xdpCases are programs at the driver.
 func xdpCases() []Case {
 	return []Case{
-		atDriver("path/xdp", "64, the path xdp: the program fdb redirects to the guest's tap", ringside.Config{Path: ringside.XDP}, guestsGot),
 		atDriver("xdp/drop", "64, a program reads each frame and drops it", ringside.Config{XDP: builtIn("drop-touch")}, dropped),
 		atDriver("xdp/tx", "64, a program sends each frame back", ringside.Config{XDP: builtIn("tx")}, sentBack),
 	}
@@ -23,9 +22,8 @@ func builtIn(name string) ringside.XDPConfig {
 	return x
 }
 
-func guestsGot(h *ringside.Host) uint64 { return h.Kernel.Flow().ToVMs }
-func dropped(h *ringside.Host) uint64   { return h.Kernel.XDPStats()[0].Drop }
-func sentBack(h *ringside.Host) uint64  { return h.Kernel.XDPStats()[0].Tx }
+func dropped(h *ringside.Host) uint64  { return h.Kernel.XDPStats()[0].Drop }
+func sentBack(h *ringside.Host) uint64 { return h.Kernel.XDPStats()[0].Tx }
 
 // atDriver is a case of 60-byte frames for one guest.
 func atDriver(name, does string, cfg ringside.Config, count func(*ringside.Host) uint64) Case {
