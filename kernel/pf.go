@@ -83,11 +83,12 @@ func (p *pf) setUp(cfg NICConfig) {
 	d.poke(nic.DTXSWC, uint32(nic.DtxswcLoopbackEN)|spoof|spoof<<nic.DtxswcVLANASShift)
 	d.poke(nic.QDE, 0xFFFF&^(1<<own))
 	for i := range nic.MTAWords {
-		d.poke(nic.UTA(i), 1<<32-1)
 		d.poke(nic.VFTA(i), 1<<32-1)
 	}
-	// As a port of a bridge the PF takes what it can get.
-	d.poke(nic.VMOLR(own), uint32(nic.VmolrAUPE|nic.VmolrBAM|nic.VmolrROMPE|nic.VmolrROPE|nic.VmolrMPME|nic.VmolrLPE)|nic.MaxFrame)
+	// As a port of a bridge the PF takes what it can get from the wire, as the default pool.
+	// Not what VFs send to unknown addresses (ROPE): that would cost the host a frame for
+	// each that a guest sends to the wire.
+	d.poke(nic.VMOLR(own), uint32(nic.VmolrAUPE|nic.VmolrBAM|nic.VmolrROMPE|nic.VmolrMPME|nic.VmolrLPE)|nic.MaxFrame)
 	p.rar[0] = rarEntry{used: true, pool: uint8(own), mac: p.ownMAC()}
 	p.writeRAR(nil, 0)
 	for i := range p.vfs {
@@ -158,6 +159,9 @@ func (p *pf) msixOther(c *CPU) {
 func (p *pf) msgTask(c *CPU) {
 	if c != nil {
 		c.shared(cost.IgbMsgTask, 1, p.d.name)
+	} else { // nobody has to be interrupted for it
+		p.read(nil, nic.ICR)
+		p.reg(nil, nic.EICR, 1<<otherVector)
 	}
 	reset, wrote := p.read(c, nic.VFLRE), p.read(c, nic.MBVFICR)
 	p.reg(c, nic.VFLRE, reset)

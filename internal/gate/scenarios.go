@@ -92,7 +92,7 @@ func Scenarios(captures string) ([]Scenario, error) {
 	}
 	replay("sriov/mix", ringside.Replay{Files: []string{"mix.pcap", "jumbo.pcap", "vlan.pcap"}}, sriov(nil))
 	replay("sriov/injected", ringside.Replay{Files: []string{"udp-flood.pcap"}, Speed: top, Program: vm.Slow(20 * sim.Microsecond)},
-		sriov(func(c *ringside.Config) { c.SRIOV.Inject, c.Ring, c.FIFO = true, 64, 16<<10 }))
+		sriov(func(c *ringside.Config) { c.SRIOV.Inject, c.Ring, c.FIFO = true, 64, 16<<10 }), "NIC_RX_NO_DESC")
 	replay("sriov/reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second}, sriov(nil))
 
 	// Bridge and memory.

@@ -149,7 +149,6 @@ func (d *Driver) probe() error {
 	w := d.dev.Write
 	ring := uint32(page(mem.Addr(d.size * nic.DescSize)))
 	w(nic.VTIVAR, nic.IvarValid|queueVec|(nic.IvarValid|queueVec)<<8)
-	w(nic.VTIVAR_MISC, nic.IvarValid|mailVec)
 	w(nic.EIAC, 1<<queueVec|1<<mailVec)
 	w(nic.EIAM, 1<<queueVec|1<<mailVec)
 	w(nic.EITR(queueVec), uint32(d.cfg.ITR/sim.Microsecond)<<nic.EitrIntervalShift)
@@ -169,6 +168,7 @@ func (d *Driver) probe() error {
 	if d.cfg.AllMulticast {
 		d.mailbox.ask(d, msgSetPromisc|msgAllMulti)
 	}
+	w(nic.VTIVAR_MISC, nic.IvarValid|mailVec) // from now on answers interrupt
 	w(nic.RXDCTL(0), uint32(nic.DctlENABLE))
 	d.give(d.size - 1)
 	w(nic.RDT(0), uint32(d.rxUse))
