@@ -126,7 +126,8 @@ func TestNoAllocationOnThePath(t *testing.T) {
 			t.Logf("%d allocations, %d bytes in %d frames", allocs, bytes, after.In-before.In)
 			// The runtime has some of its own now and then.
 			require.Less(t, allocs, uint64(50), "allocations in %d frames", frames)
-			require.Less(t, bytes, uint64(64<<10), "bytes in %d frames", frames)
+			// A device's packet buffer of 64 KiB is made when it is first needed.
+			require.Less(t, bytes, uint64(256<<10), "bytes in %d frames", frames)
 		})
 	}
 }
