@@ -82,6 +82,22 @@ func Scenarios(captures string) ([]Scenario, error) {
 	replay("impaired/reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second},
 		linked("rx loss 3% delay 1ms tx delay 2ms 1ms overtake duplicate 5% limit 40", func(c *ringside.Config) { c.Seed = 7 }))
 
+	// Guests behind virtio devices, served by a thread of the kernel's or of the VMM's.
+	for _, p := range []ringside.Path{ringside.Vhost, ringside.Virtio} {
+		on := func(change func(*ringside.Config)) func() ringside.Config {
+			return func() ringside.Config {
+				c := with(change)()
+				c.Path = p
+				return c
+			}
+		}
+		name := "path/" + p.String()
+		replay(name+"/mix", ringside.Replay{Files: []string{"mix.pcap", "jumbo.pcap"}, Speed: top}, on(nil))
+		replay(name+"/slow", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Slow(100 * sim.Microsecond)},
+			on(func(c *ringside.Config) { c.TapQueue = 100 }), "FULL_RING")
+		replay(name+"/reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second}, on(nil))
+	}
+
 	// Virtual functions.
 	sriov := func(change func(*ringside.Config)) func() ringside.Config {
 		return func() ringside.Config {
