@@ -111,6 +111,19 @@ func Scenarios(captures string) ([]Scenario, error) {
 		sriov(func(c *ringside.Config) { c.SRIOV.Inject, c.Ring, c.FIFO = true, 64, 16<<10 }), "NIC_RX_NO_DESC")
 	replay("sriov/reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second}, sriov(nil))
 
+	// A process that polls.
+	polls := func(change func(*ringside.Config)) func() ringside.Config {
+		return func() ringside.Config {
+			c := with(change)()
+			c.Path = ringside.DPDK
+			return c
+		}
+	}
+	replay("dpdk/mix", ringside.Replay{Files: []string{"mix.pcap", "vlan.pcap"}}, polls(nil))
+	replay("dpdk/slow", ringside.Replay{Files: []string{"udp-flood.pcap"}, Speed: top, Program: vm.Slow(20 * sim.Microsecond)},
+		polls(func(c *ringside.Config) { c.Ring = 64 }), "FULL_RING")
+	replay("dpdk/reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second}, polls(nil))
+
 	// Bridge and memory.
 	replay("bridge/ageing", ringside.Replay{Files: []string{"mix.pcap"}}, with(func(c *ringside.Config) { c.Ageing = 10 * sim.Millisecond }))
 	replay("bridge/hub", ringside.Replay{Files: []string{"mix.pcap"}, Speed: top}, with(func(c *ringside.Config) { c.Ageing = bridge.Hub }))
