@@ -11,6 +11,7 @@ import (
 	"ringside"
 	"ringside/bridge"
 	"ringside/cost"
+	"ringside/nic"
 	"ringside/sim"
 	"ringside/vm"
 )
@@ -162,4 +163,29 @@ func TestAGuestThatEndsGivesItsFunctionBack(t *testing.T) {
 	dropped := r.Conservation.Dropped
 	assert.EqualValues(t, 100, r.VMs[0].Frames+dropped["NIC_VF_RESET"]+dropped["NIC_RX_DISABLED"])
 	assert.NotZero(t, dropped["NIC_RX_DISABLED"])
+}
+
+// A guest that names memory that is not its own gets a fault in the report, and nothing
+// of what lies there.
+func TestAGuestThatNamesForeignMemoryIsReported(t *testing.T) {
+	w := &offered{gap: 10 * sim.Microsecond}
+	for i := range 20 {
+		w.frames = append(w.frames, vmFrame(i&1, i))
+	}
+	h, err := ringside.New(ringside.Config{Path: ringside.SRIOV, Wire: w, VMs: []ringside.VM{{Program: vm.Sink}, {Program: vm.Sink}}})
+	require.NoError(t, err)
+	defer h.Close()
+	vf := h.NIC.VF(0)
+	for _, x := range [...][2]uint32{{nic.RXDCTL(0), 0}, {nic.RDBAH(0), 1}, {nic.RXDCTL(0), uint32(nic.DctlENABLE)}, {nic.RDT(0), 9}} {
+		require.NoError(t, vf.Write(x[0], x[1], 0))
+	}
+	require.NoError(t, h.RunUntil(sim.Millisecond))
+	r := h.Report()
+	assert.EqualValues(t, 10, r.VMs[1].Frames)
+	assert.NotZero(t, r.Conservation.Dropped["NIC_IOMMU_FAULT"])
+	require.NotEmpty(t, r.IOMMU.First)
+	assert.Equal(t, "tap0", r.IOMMU.First[0].Domain)
+	assert.EqualValues(t, 1<<32, r.IOMMU.First[0].Addr&(1<<32))
+	assert.Equal(t, r.IOMMU.Faults, r.VFs[0].Faults)
+	assert.Zero(t, r.VFs[1].Faults)
 }

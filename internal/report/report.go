@@ -41,6 +41,7 @@ func Write(w io.Writer, r *ringside.Report, at Page) error {
 	p.storm(r.Storm)
 	p.bridges(r.Bridges, at.Bridges)
 	p.vteps(r.VTEPs)
+	p.vfs(r.VFs, r.IOMMU)
 	p.latency(r)
 	p.guests(r)
 	p.cpus(r)
