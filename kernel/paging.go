@@ -194,6 +194,12 @@ func (c *CPU) touched(r *Region, a mem.Addr, n int) {
 	}
 }
 
+// latest says that touching the n bytes at a would find nothing new: the first and the last
+// are in pages that were touched last, and there is no page between them.
+func (c *CPU) latest(r *Region, a mem.Addr, n int) bool {
+	return n <= mem.PageSize && c.tlb.Latest(r.space, r.base+a) && c.tlb.Latest(r.space, r.base+a+mem.Addr(n)-1)
+}
+
 // missed charges what the first level of the TLB did not know.
 func (c *CPU) missed(r *Region, hits, refs int) {
 	if hits > 0 {
@@ -210,17 +216,25 @@ func (c *CPU) missed(r *Region, hits, refs int) {
 
 // touchFrames is the first look at received frames, and the making of their sk_buffs.
 func (c *CPU) touchFrames(list []*skb) {
-	r := &c.k.paging.direct
+	r, tlb := &c.k.paging.direct, c.tlb
 	for _, s := range list {
-		c.touched(r, s.slabAddr(), slabObject)
-		c.touched(r, s.addr, headLen)
+		// A slab's object is in one page, and headers are: buffers begin in their first half.
+		if at := s.slabAddr(); !tlb.Latest(r.space, r.base+at) {
+			c.touched(r, at, slabObject)
+		}
+		if !tlb.Latest(r.space, r.base+s.addr) {
+			c.touched(r, s.addr, headLen)
+		}
 	}
 }
 
 // touchSKB is a look at an sk_buff, for the frame itself or its end.
 func (c *CPU) touchSKB(s *skb) {
-	if c.tlb != nil {
-		c.touched(&c.k.paging.direct, s.slabAddr(), slabObject)
+	if c.tlb == nil {
+		return
+	}
+	if r, at := &c.k.paging.direct, s.slabAddr(); !c.tlb.Latest(r.space, r.base+at) {
+		c.touched(r, at, slabObject)
 	}
 }
 
@@ -230,8 +244,8 @@ func (c *CPU) touchData(s *skb) {
 		return
 	}
 	r := &c.k.paging.direct
-	if !s.headed { // a head of its own is a part of further
-		c.touched(r, s.addr, len(s.data))
+	if n := len(s.data); !s.headed && !c.latest(r, s.addr, n) { // a head of its own is a part of further
+		c.touched(r, s.addr, n)
 	}
 	for i := range s.nfrags {
 		f := &s.frags.buf[i]

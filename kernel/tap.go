@@ -188,7 +188,9 @@ func (t *task) touch(segs []syscall.Segment, n int) {
 		if n <= 0 || t.Memory().Bytes(g.Addr, g.Len) == nil {
 			return
 		}
-		t.cpu.touched(t.region, g.Addr, min(n, g.Len))
+		if have := min(n, g.Len); !t.cpu.latest(t.region, g.Addr, have) {
+			t.cpu.touched(t.region, g.Addr, have)
+		}
 		n -= g.Len
 	}
 }

@@ -75,8 +75,8 @@ func (a *array) set(t tag) []tag {
 // hit says whether the tag is there, and makes it the one used last.
 func (a *array) hit(t tag) bool {
 	set := a.set(t)
-	for i, have := range set {
-		if have == t {
+	for i := range set {
+		if set[i] == t {
 			for ; i > 0; i-- {
 				set[i] = set[i-1]
 			}

@@ -247,6 +247,20 @@ func TestTLBAgainstASlowModel(t *testing.T) {
 	}
 }
 
+// An access over three pages of which only the middle one is unknown misses that one.
+func TestPageBetweenTwoKnownOnesMisses(t *testing.T) {
+	tlb, err := mmu.NewTLB(mmu.TLBConfig{})
+	require.NoError(t, err)
+	s := mmu.NewSpace(1)
+	require.NoError(t, s.Map(0, 0, 3<<12, mmu.Page4K, mmu.Read))
+	tlb.Touch(s, 0, 1)
+	tlb.Touch(s, 2<<12, 1)
+	_, refs := tlb.Touch(s, 4095, 4098)
+	require.Equal(t, 1, refs)
+	_, refs = tlb.Touch(s, 0, 3<<12)
+	require.Zero(t, refs)
+}
+
 // What is invalidated is walked for again, and nothing else is.
 func TestInvalidateForgetsThePagesItNames(t *testing.T) {
 	tlb, err := mmu.NewTLB(mmu.TLBConfig{})

@@ -82,13 +82,18 @@ func NewTLB(c TLBConfig) (*TLB, error) {
 // be asked and knew the page, and how many entries of tables were read for pages that it
 // did not know either. A page that is not mapped is walked for every time.
 func (t *TLB) Touch(s *Space, va mem.Addr, n int) (stlbHits, refs int) {
-	// Nearly always it is the page of its set that was used last.
-	page := va >> (s.shift & 63)
-	a := &t.l1[s.lo]
-	if a.tags[int(uint64(page)&a.mask)*a.ways] == tag(page)<<16|s.low && (va+mem.Addr(n)-1)>>(s.shift&63) == page {
+	if n <= mem.PageSize && t.Latest(s, va) && t.Latest(s, va+mem.Addr(n)-1) {
 		return 0, 0
 	}
 	return t.touch(s, va, n)
+}
+
+// Latest says whether the page at va is the one of its set that was used last, as nearly
+// always. An access all of whose pages are that costs nothing and changes nothing, so Touch
+// can be left out.
+func (t *TLB) Latest(s *Space, va mem.Addr) bool {
+	a, page := &t.l1[s.lo%NumPageSizes], va>>(s.shift&63)
+	return a.tags[int(uint64(page)&a.mask)*a.ways] == tag(page)<<16|s.low
 }
 
 func (t *TLB) touch(s *Space, va mem.Addr, n int) (stlbHits, refs int) {
