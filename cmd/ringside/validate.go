@@ -5,12 +5,14 @@ import (
 
 	"ringside/internal/report"
 	"ringside/internal/validate"
+	"ringside/machine"
 )
 
 func init() { extraVerbs = append(extraVerbs, validateCommand) }
 
 func validateCommand() *cobra.Command {
 	var asJSON bool
+	var host *machine.Machine
 	var wide int
 	c := &cobra.Command{
 		Use:   "validate [flags]",
@@ -20,13 +22,27 @@ what was published beside what the model predicts: the ratio of each row, and fo
 each group the median of |ln ratio| and whether that reaches the group's goal. A row
 that cannot be predicted says why.
 
+With --machine nothing published is looked at: it prints what each workload makes of
+that machine, to hold beside a result of one's own.
+
 No parameter was fitted. A row marked * is one from which a price was worked out.
 docs/validate.md says what is modelled and what is left out.`,
 		Example: `  ringside validate
-  ringside validate --json`,
+  ringside validate --json
+  ringside validate --machine ./mine.yaml`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("validate: takes no arguments, and was given %s", clip(args[0]))
+			}
+			if host != nil {
+				g, err := validate.Predict(c.Context(), host)
+				switch {
+				case err != nil:
+					return err
+				case asJSON:
+					return printJSON(c.OutOrStdout(), g)
+				}
+				return report.WritePredictions(c.OutOrStdout(), g, columns(wide, c.OutOrStdout()))
 			}
 			r, err := validate.Run(c.Context())
 			if err != nil {
@@ -39,6 +55,7 @@ docs/validate.md says what is modelled and what is left out.`,
 		},
 	}
 	c.Flags().SortFlags = false
+	machineFlag(c.Flags(), &host)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for programs, "+validate.Schema)
 	whole(c.Flags(), &wide, "width", "", "columns of the page, at most 100; otherwise those of the terminal", report.MinWidth, 1000, "80")
 	return c

@@ -27,6 +27,27 @@ func WriteValidation(w io.Writer, v *validate.Report, columns int) error {
 	return err
 }
 
+// WritePredictions prints what every workload makes of a machine.
+func WritePredictions(w io.Writer, g *validate.Group, columns int) error {
+	if columns == 0 {
+		columns = MaxWidth
+	}
+	p := &page{w: min(max(columns, MinWidth), MaxWidth)}
+	p.para("", g.Name+": "+g.About)
+	p.blank()
+	var table [][]string
+	for _, r := range g.Rows {
+		mpps, bound := "none", r.Why
+		if r.Predicted != nil {
+			mpps, bound = fmt.Sprintf("%.2f", *r.Predicted), r.Bound
+		}
+		table = append(table, []string{r.Case, mpps, bound, r.What})
+	}
+	p.table([]column{{"workload", false, 0}, {"Mpps", true, 0}, {"bound", false, 0}, {"what", false, 0}}, table)
+	_, err := io.WriteString(w, strings.Join(p.lines, "\n")+"\n")
+	return err
+}
+
 func (p *page) validation(rows []validate.Row) {
 	var table [][]string
 	for _, r := range rows {

@@ -94,6 +94,30 @@ func Run(ctx context.Context) (*Report, error) {
 	return r, nil
 }
 
+// Predict is what every workload makes of a machine: a group of rows with nothing
+// published beside them.
+func Predict(ctx context.Context, m *machine.Machine) (*Group, error) {
+	g := &Group{Name: m.Name, About: m.Title}
+	for _, c := range workload.Cases() {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		r := Row{What: c.Does, Machine: m.Name, Unit: "Mpps", Case: c.Name}
+		if !c.Built() {
+			r.Why = "the path is not built yet"
+		} else {
+			got, err := c.Run(m, workload.Knobs{})
+			if err != nil {
+				return nil, err
+			}
+			mpps := math.Round(got.PPS/1e3) / 1e3
+			r.Predicted, r.Bound = &mpps, string(got.Bound)
+		}
+		g.Rows = append(g.Rows, r)
+	}
+	return g, nil
+}
+
 // predict puts the row's workload on its machine. A row that says why it cannot be
 // predicted is left alone.
 func (r *Row) predict() error {
