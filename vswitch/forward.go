@@ -18,11 +18,12 @@ func (s *Switch) bridge(p *port, burst []*Mbuf) {
 			s.br.Ahead(m.Data)
 		}
 	}
-	inserted := uint64(0)
+	Each(s.core, cost.PktBurstForward, burst)
+	Each(s.core, cost.SwitchLookup, burst)
 	for _, m := range burst {
 		v := s.br.Handle(p.in, m.Data, now)
 		if l := v.Work.Learned(); l == bridge.Created || l == bridge.Moved {
-			inserted++
+			s.core.ChargeFrame(m.ID, cost.SwitchInsert, 1, 0)
 		}
 		if s.core.Watched() {
 			s.show(p, m, &v)
@@ -32,15 +33,6 @@ func (s *Switch) bridge(p *port, burst []*Mbuf) {
 			continue
 		}
 		s.carryOut(p, m, &v)
-	}
-	if s.core.Watched() {
-		return
-	}
-	n := uint64(len(burst))
-	s.core.Charge(cost.PktBurstForward, n)
-	s.core.Charge(cost.SwitchLookup, n)
-	if inserted > 0 {
-		s.core.Charge(cost.SwitchInsert, inserted)
 	}
 }
 
@@ -94,13 +86,8 @@ func tagged(frame []byte) bool {
 	return len(frame) > 14 && (frame[12] == 0x81 && frame[13] == 0 || frame[12] == 0x88 && frame[13] == 0xa8)
 }
 
-// show charges and shows the decision on one frame, for a run that is watched.
+// show shows the decision on one frame, for a run that is watched.
 func (s *Switch) show(p *port, m *Mbuf, v *bridge.Verdict) {
-	s.core.ChargeFrame(m.ID, cost.PktBurstForward, 1, 0)
-	s.core.ChargeFrame(m.ID, cost.SwitchLookup, 1, 0)
-	if l := v.Work.Learned(); l == bridge.Created || l == bridge.Moved {
-		s.core.ChargeFrame(m.ID, cost.SwitchInsert, 1, 0)
-	}
 	f := trace.Frame{ID: m.ID, Point: trace.Bridge, Queue: -1, Port: p.index, VM: -1, Len: len(m.Data), Data: m.Data}
 	switch v.Action {
 	case bridge.Drop, bridge.PassPort, bridge.Up:
