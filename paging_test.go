@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"ringside"
+	"ringside/cost"
 	"ringside/mmu"
 )
 
@@ -55,4 +56,19 @@ func TestPagingIsDeterministic(t *testing.T) {
 	}
 	assert.Equal(t, hash(mmu.Page4K), hash(mmu.Page4K))
 	assert.NotEqual(t, hash(mmu.Page4K), hash(mmu.Page2M))
+}
+
+// Behind vhost the copies are the worker's, and the guest walks two tables: with small
+// pages both miss, with large ones neither.
+func TestGuestsWalkTwoTables(t *testing.T) {
+	walks := func(size mmu.PageSize) (steps, guests uint64) {
+		tr := try{load: "imix@200kpps,flows=20", cfg: ringside.Config{Path: ringside.Vhost, Paging: ringside.PagesOf(size)}}.run(t)
+		b := tr.Report.Bill
+		return b.Count(cost.PageWalkStep), b.Frames[cost.Guest]
+	}
+	small, frames := walks(mmu.Page4K)
+	large, _ := walks(mmu.Page2M)
+	assert.Positive(t, frames)
+	assert.Greater(t, small, 20*large)
+	assert.Positive(t, large, "the first touch of each page")
 }
