@@ -62,8 +62,8 @@ with small and huge pages, and prints three tables:
   what each path gives up
 
 --path, --pinning and --pages take lists here. A machine that a path cannot be is a
-row that says so. Every other flag is that of all machines; on a load there is one
-guest without --vms. With --workload it is named workloads as publications have them,
+row that says so. Every other flag is that of all machines; without --vms, --cpus or
+--config four guests share four CPUs. With --workload it is named workloads as publications have them,
 a forwarder or a drop at the driver, that are run on the machine of --machine. All cores of this computer work on the rows, which are the same
 in whatever order.
 
@@ -129,6 +129,21 @@ func (m *comparer) machines() (list []compare.Point) {
 	return list
 }
 
+// narrow is the machine that is compared unless flags or a lab say otherwise: four
+// guests that four CPUs share with interrupts and back ends, so that it matters where
+// tasks run.
+func (m *comparer) narrow() (list []sweep.Setting) {
+	if m.point.config != "" {
+		return nil
+	}
+	for _, s := range [...]sweep.Setting{{Flag: "vms", Value: "4"}, {Flag: "cpus", Value: "4"}} {
+		if !m.point.flags.Changed(s.Flag) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 func (m *comparer) run(c *cobra.Command, files []string) error {
 	switch {
 	case len(m.tasks) > 0:
@@ -144,7 +159,7 @@ func (m *comparer) run(c *cobra.Command, files []string) error {
 		}
 	}
 	m.point.replay.Files = files
-	given := m.given(m.axes[0].flag, m.axes[1].flag, m.axes[2].flag)
+	given := append(m.narrow(), m.given(m.axes[0].flag, m.axes[1].flag, m.axes[2].flag)...)
 	options := func(p compare.Point) (*loadOptions, error) {
 		return m.options("compare", append(slices.Clone(given),
 			sweep.Setting{Flag: m.axes[0].flag, Value: p.Path}, sweep.Setting{Flag: m.axes[1].flag, Value: p.Pinning}, sweep.Setting{Flag: m.axes[2].flag, Value: p.Pages}))
