@@ -11,7 +11,7 @@ type XDPConfig = kernel.XDPConfig
 // An XDPStat is what a NIC's program has said.
 type XDPStat = kernel.XDPStat
 
-// OpenXDP is the built-in program of a name; xdp.Names lists them. Devices are the
+// OpenXDP is the built-in program of a name; XDPPrograms lists them. Devices are the
 // interfaces that the program redirect may send to.
 func OpenXDP(name string, devices ...string) (XDPConfig, error) {
 	p, err := xdp.Open(name)
@@ -20,6 +20,9 @@ func OpenXDP(name string, devices ...string) (XDPConfig, error) {
 	}
 	return XDPConfig{Program: p, Name: name, Devices: devices}, nil
 }
+
+// XDPPrograms are the built-in programs that OpenXDP knows.
+func XDPPrograms() []string { return xdp.Names() }
 
 // The path xdp: a program at each NIC forwards frames between stations that the bridge
 // knows straight to their taps, and passes everything else to the bridge. Guests are

@@ -92,6 +92,7 @@ func (o *options) machine(fs *pflag.FlagSet) {
 		o.cfg.Path, err = ringside.ParsePath(s)
 		return err
 	})
+	xdpFlags(fs, &o.cfg)
 	whole(fs, &o.replay.Batch, "batch", "1", "frames that a guest may fetch in one system call, as recvmmsg does", 1, 1024, "32")
 	flag(fs, "link", "LINK", "10G", "the wire: its speed, 1G, 10G, 25G, 40G or 100G, or what happens to frames on it in words of tc-netem(8), or both, as in \"25G delay 5ms 1ms loss 1%\"", func(s string) (err error) {
 		o.cfg.LinkBPS, o.cfg.Link, err = ringside.ParseLink(s)

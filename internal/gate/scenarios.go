@@ -74,6 +74,22 @@ func Scenarios(captures string) ([]Scenario, error) {
 	replay("reflect", ringside.Replay{Files: []string{"udp-flood.pcap"}, Program: vm.Reflect, Grace: sim.Second}, with(nil))
 	replay("reflect/endless", ringside.Replay{Files: []string{"tcp-bulk.pcap"}, Program: vm.Reflect, Grace: sim.Millisecond, Limit: 20}, with(nil))
 
+	// Programs at the driver, and AF_XDP sockets.
+	for _, generic := range []bool{false, true} {
+		for _, name := range []string{"drop-touch", "pass", "tx", "fdb"} {
+			replay(fmt.Sprintf("xdp/%s/generic=%v", name, generic), ringside.Replay{Files: []string{"mix.pcap", "udp-flood.pcap"}, Speed: top},
+				with(func(c *ringside.Config) {
+					c.XDP, _ = ringside.OpenXDP(name)
+					c.XDP.Generic = generic
+				}))
+		}
+	}
+	replay("path/xdp", ringside.Replay{Files: []string{"mix.pcap", "http.pcapng", "vlan.pcap"}, Speed: top}, with(func(c *ringside.Config) { c.Path, c.Queues = ringside.XDP, 2 }))
+	for _, copies := range []bool{false, true} {
+		replay(fmt.Sprintf("path/afxdp/copy=%v", copies), ringside.Replay{Files: []string{"mix.pcap", "http.pcapng", "vlan.pcap"}, Speed: top},
+			with(func(c *ringside.Config) { c.Path, c.XSKCopy = ringside.AFXDP, copies }))
+	}
+
 	// Links: what is lost, doubled or comes late is up to the seed.
 	replay("impaired/own", ringside.Replay{Files: []string{"mix.pcap", "http.pcap"}},
 		linked("delay 5ms 2ms overtake loss 5% reorder 25% gap 5", nil))
