@@ -69,9 +69,10 @@ type UserSwitch struct {
 	// Pairs joins ports two and two, as testpmd forwards: the first NIC with the second.
 	// No bridge is asked.
 	Pairs  bool
-	Burst  int  // frames that a port is asked for at once; 0 means 32
-	Scalar bool // drivers of NICs without vector code
-	Eager  bool // a device is told of empty buffers after every burst, not after 32 of them
+	Burst  int          // frames that a port is asked for at once; 0 means 32
+	Scalar bool         // drivers of NICs without vector code
+	Kind   vswitch.Kind // whose work between ports is charged; the zero value is drivers and bridge alone
+	Eager  bool         // a device is told of empty buffers after every burst, not after 32 of them
 }
 
 // A pmd is the process that polls: it is kernel.Poller.
@@ -111,7 +112,7 @@ func (h *Host) poller() (*pmd, error) {
 	if p.core, err = h.Kernel.AddPoller(kernel.PollerConfig{}, p); err != nil {
 		return nil, err
 	}
-	c := vswitch.Config{Core: p.core, Bridge: h.Bridge, Pool: p.pool, Burst: h.cfg.UserSwitch.Burst}
+	c := vswitch.Config{Core: p.core, Bridge: h.Bridge, Pool: p.pool, Burst: h.cfg.UserSwitch.Burst, Kind: h.cfg.UserSwitch.Kind}
 	if h.cfg.UserSwitch.Pairs {
 		c.Bridge = nil
 	}

@@ -148,6 +148,10 @@ const (
 	// PMDTx is a packet buffer put on a transmit ring by a poll-mode driver, and one that
 	// was sent freed.
 	PMDTx
+	// FlowCache is what a flow switch does with a packet between its ports.
+	FlowCache
+	// GraphNodes is a packet's share of a graph of nodes that is walked in vectors.
+	GraphNodes
 	// PMDForward is a packet taken from one burst into another.
 	PMDForward
 	// PMDLookup is a source learned and a destination looked up, in bursts.
@@ -247,6 +251,8 @@ var ops = [NumOps]opInfo{
 	PMDIdle:    {"pmd_idle", false, false, "poll of a queue that has nothing"},
 	PMDRx:      {"pmd_rx", false, false, "received descriptor made a packet buffer in user space"},
 	PMDTx:      {"pmd_tx", false, false, "packet buffer put on a transmit ring in user space"},
+	FlowCache:  {"flow_cache", false, false, "packet's key extracted, looked up in a flow cache, actions done"},
+	GraphNodes: {"graph_nodes", false, false, "packet's share of the nodes of a graph"},
 	PMDForward: {"pmd_forward", false, false, "packet taken from one burst into another"},
 	PMDLookup:  {"pmd_lookup", false, false, "source learned and destination looked up, in bursts"},
 	Mbuf:       {"mbuf", false, false, "packet buffer taken and given back one at a time"},

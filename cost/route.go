@@ -148,6 +148,8 @@ const (
 	EthIgbRecvPkts
 	RteMbufRawAlloc
 	EthIgbRxDoorbell
+	DpNetdevInput
+	VlibMain
 	PktBurstForward
 	SwitchLookup
 	SwitchInsert
@@ -443,6 +445,8 @@ var steps = [NumSteps]stepInfo{
 	EthIgbRecvPkts:      {"eth_igb_recv_pkts", Pmd, []Use{{PMDRx, 1}}, "a descriptor has DD: its mbuf is the frame, another takes its place"},
 	RteMbufRawAlloc:     {"rte_mbuf_raw_alloc", Pmd, []Use{{Mbuf, 1}}, "an mbuf from the pool and one back, singly: no vector code"},
 	EthIgbRxDoorbell:    {"eth_igb_recv_pkts: RDT", Pmd, []Use{{MMIOWrite, 1}}, "enough descriptors were refilled: the doorbell"},
+	DpNetdevInput:       {"dp_netdev_input", Pmd, []Use{{FlowCache, 1}}, "as Open vSwitch: key, flow cache, actions"},
+	VlibMain:            {"vlib_main_loop", Pmd, []Use{{GraphNodes, 1}}, "as VPP: through the nodes of its graph"},
 	PktBurstForward:     {"pkt_burst_io_forward", Pmd, []Use{{PMDForward, 1}}, "from the burst that came to the burst that leaves"},
 	SwitchLookup:        {"bridge lookup in user space", Pmd, []Use{{PMDLookup, 1}}, "source refreshed, destination looked up, lines read ahead"},
 	SwitchInsert:        {"bridge entry in user space", Pmd, []Use{{FDBInsert, 1}}, "source is new or has moved: write the entry"},

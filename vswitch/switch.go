@@ -14,8 +14,20 @@ type Config struct {
 	Core   Core
 	Bridge *bridge.Bridge // decides; nil: ports are joined in pairs
 	Burst  int            // most frames that a port is asked for at once; 0 means 32
+	Kind   Kind           // what a packet costs beside drivers and bridge; the zero value is nothing
 	Pool   *Pool          // checked for leaks; nil means that it is not
 }
+
+// A Kind is whose work between two ports is charged, beside that of drivers and bridge.
+// What happens to frames is the same.
+type Kind uint8
+
+// The kinds.
+const (
+	Bare  Kind = iota // drivers, and a bridge if there is one
+	Flow              // a flow cache instead of the bridge's lookup: Open vSwitch
+	Graph             // a graph of nodes: VPP
+)
 
 // MaxBurst bounds Config.Burst.
 const MaxBurst = 512
@@ -24,6 +36,7 @@ const MaxBurst = 512
 type Switch struct {
 	core   Core
 	br     *bridge.Bridge
+	kind   Kind
 	pool   *Pool
 	ports  []*port
 	byPort []*port // by the bridge's number; nil where there is none
@@ -57,7 +70,7 @@ func New(c Config) (*Switch, error) {
 			return nil, err
 		}
 	}
-	return &Switch{core: c.Core, br: c.Bridge, pool: c.Pool, burst: make([]*Mbuf, c.Burst)}, nil
+	return &Switch{core: c.Core, br: c.Bridge, kind: c.Kind, pool: c.Pool, burst: make([]*Mbuf, c.Burst)}, nil
 }
 
 // ErrBridge says that a bridge does what the switch cannot carry out.
@@ -119,6 +132,12 @@ func (s *Switch) Poll() bool {
 			continue
 		}
 		found = true
+		switch s.kind {
+		case Flow:
+			Each(s.core, cost.DpNetdevInput, s.burst[:n])
+		case Graph:
+			Each(s.core, cost.VlibMain, s.burst[:n])
+		}
 		if s.br != nil {
 			s.bridge(p, s.burst[:n])
 		} else {

@@ -90,23 +90,23 @@ func polledRows() (rows []Row) {
 	return append(rows,
 		at("S4", "e5-2620v3", "DPDK l2fwd", "l2fwd", 23.4),
 		at("S4", "e5-2620v3-1.2", "DPDK l2fwd", "l2fwd", 19.8).priced(),
-		without("S1", "e5-1650v4", "DPDK drop", 43.5, "no program that drops what it has polled"),
+		at("S1", "e5-1650v4", "DPDK drop", "pmd-drop", 43.5),
 	)
 }
 
 func switchRows() []Row {
 	return []Row{
 		at("S5", "e5-2690v3", "BESS, both ways", "l2fwd", 23.8).derived(),
-		at("S5", "e5-2690v3", "FastClick, both ways", "l2fwd", 18.0).derived(),
-		at("S5", "e5-2690v3", "VPP, both ways", "l2fwd", 16.1).derived(),
-		at("S5", "e5-2690v3", "Snabb, both ways", "l2fwd", 13.6).derived(),
-		at("S5", "e5-2690v3", "OVS-DPDK, both ways", "switch-p2p-both", 11.7).derived(),
-		at("S5", "e5-2690v3", "VALE, both ways", "switch-p2p-both", 8.4).derived(),
-		at("S5", "e5-2690v3", "OVS-DPDK, one way", "switch-p2p", 11.98).derived(),
+		without("S5", "e5-2690v3", "FastClick, both ways", 18.0, "no graph of elements"),
+		at("S5", "e5-2690v3", "VPP, both ways", "vpp-p2p-both", 16.1).derived(),
+		without("S5", "e5-2690v3", "Snabb, both ways", 13.6, "no links between apps, and its drivers are its own"),
+		at("S5", "e5-2690v3", "OVS-DPDK, both ways", "ovs-p2p-both", 11.7).derived().priced(),
+		without("S5", "e5-2690v3", "VALE, both ways", 8.4, "netmap ports, which copy in the kernel"),
+		at("S5", "e5-2690v3", "OVS-DPDK, one way", "ovs-p2p", 11.98).derived(),
 		at("S5", "e5-2690v3", "BESS, one way (line rate)", "l2fwd-one", 14.88).derived(),
-		at("S5", "e5-2690v3", "VPP, one way (line rate)", "l2fwd-one", 14.88).derived(),
-		at("S6", "e5-2699v3", "VPP 17.01 cross-connect, no loss", "l2fwd", 12.7),
-		at("S6", "e5-2699v3", "VPP 17.01 bridge domain, no loss", "switch-p2p-both", 10.4),
+		at("S5", "e5-2690v3", "VPP, one way (line rate)", "vpp-p2p", 14.88).derived(),
+		at("S6", "e5-2699v3", "VPP 17.01 cross-connect, no loss", "vpp-p2p-both", 12.7).priced(),
+		at("S6", "e5-2699v3", "VPP 17.01 bridge domain, no loss", "vpp-bridge-both", 10.4).priced(),
 		at("S11", "e5-2620v3-xl710", "OVS with AF_XDP, port to port (NIC assumed)", "afxdp-fwd", 7.3),
 	}
 }

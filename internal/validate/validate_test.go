@@ -63,7 +63,7 @@ func TestGoalsAreReached(t *testing.T) {
 			require.Equal(t, row.Predicted == nil, row.Why != "", row.What)
 		}
 		switch g.Name {
-		case "xdp", "kernel", "virtio":
+		case "xdp", "kernel", "polled", "switch", "virtio":
 			require.LessOrEqual(t, *g.Median, math.Log(g.Goal), g.Name)
 			require.True(t, g.Reached, g.Name)
 		}

@@ -1,6 +1,9 @@
 package workload
 
-import "ringside/xdp"
+import (
+	"ringside/vswitch"
+	"ringside/xdp"
+)
 
 // cases is the table of workloads, by path.
 var cases = []Case{
@@ -22,6 +25,12 @@ var cases = []Case{
 	{"l2fwd", "a process in user space passes bursts between two NICs, both ways, and looks nothing up", "testpmd io, l2fwd, ixy-fwd; addresses stay as they are", l2fwd(true)},
 	{"l2fwd-one", "the same, one way", "likewise", l2fwd(false)},
 	{"afxdp-fwd", "the bridge in user space behind AF_XDP sockets, from NIC to NIC, one way", "a switch on AF_XDP", afxdpForward},
+	{"pmd-drop", "a process in user space frees what it has polled", "DPDK drop", pmdDrop},
+	{"ovs-p2p", "pairs of ports and the price of a flow cache, one way", "OVS-DPDK between NICs; its one price is that of a cache that hits", as(vswitch.Flow, l2fwd(false))},
+	{"ovs-p2p-both", "the same, both ways on one core", "likewise", as(vswitch.Flow, l2fwd(true))},
+	{"vpp-p2p", "pairs of ports and the price of VPP's graph, one way", "VPP cross-connect", as(vswitch.Graph, l2fwd(false))},
+	{"vpp-p2p-both", "the same, both ways on one core", "likewise", as(vswitch.Graph, l2fwd(true))},
+	{"vpp-bridge-both", "the bridge and the price of VPP's graph, both ways on one core", "VPP bridge domain", as(vswitch.Graph, switchP2P(true))},
 	{"switch-p2p", "the bridge in user space on poll-mode drivers, from NIC to NIC, one way", "a switch in user space with a MAC table; its table and its learning are those of our bridge", switchP2P(false)},
 	{"switch-p2p-both", "the same, both ways on one core", "likewise", switchP2P(true)},
 	{"switch-p2v", "the bridge in user space, from a NIC into a guest's vhost-user ring", "likewise, with a guest that keeps up", switchP2V},

@@ -5,6 +5,7 @@ import (
 	"ringside/bridge"
 	"ringside/load"
 	"ringside/vm"
+	"ringside/vswitch"
 )
 
 // l2fwd: a process in user space passes frames between two NICs and looks nothing up.
@@ -12,6 +13,23 @@ func l2fwd(both bool) func(*Setup, Knobs) {
 	return func(s *Setup, k Knobs) {
 		switchP2P(both)(s, k)
 		s.Config.UserSwitch.Pairs = true
+	}
+}
+
+// pmdDrop: one port, whose frames have nowhere to go.
+func pmdDrop(s *Setup, k Knobs) {
+	s.Config.NICs = []ringside.NIC{{}}
+	s.Dests = [][]load.MAC{{farMAC}}
+	s.Config.UserSwitch.Pairs = true
+	s.Count = droppedByKernel
+	userPath(s, k)
+}
+
+// as charges the work of another switch between the ports of a case.
+func as(kind vswitch.Kind, c func(*Setup, Knobs)) func(*Setup, Knobs) {
+	return func(s *Setup, k Knobs) {
+		c(s, k)
+		s.Config.UserSwitch.Kind = kind
 	}
 }
 
