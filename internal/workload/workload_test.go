@@ -1,0 +1,64 @@
+package workload
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringside/machine"
+)
+
+// Each case runs, loses nothing on the way (Host.Check is asked where it is read), has
+// frames that count, and is a function of its machine.
+func TestEveryCaseCountsTheSameTwice(t *testing.T) {
+	m, err := machine.Open("e5-2620v3")
+	require.NoError(t, err)
+	for _, c := range Cases() {
+		require.NotEmpty(t, c.Does, c.Name)
+		require.NotEmpty(t, c.Stands, c.Name)
+		if !c.Built() {
+			continue
+		}
+		a, err := c.Run(m, Knobs{})
+		require.NoError(t, err)
+		require.Positive(t, a.Frames, c.Name)
+		require.InDelta(t, 1, a.Busy, 0.1, "%s: the core is full", c.Name)
+		b, err := c.Run(m, Knobs{})
+		require.NoError(t, err)
+		require.Equal(t, a.Report.TraceHash, b.Report.TraceHash, c.Name)
+		require.Equal(t, a.PPS, b.PPS, c.Name)
+	}
+}
+
+func TestLargerFramesAndSlowerClocksCarryFewer(t *testing.T) {
+	fast, err := machine.Open("e5-2620v3")
+	require.NoError(t, err)
+	slow, err := machine.Open("e5-2620v3-1.2")
+	require.NoError(t, err)
+	c, err := Find("xdp-drop")
+	require.NoError(t, err)
+	a, err := c.Run(fast, Knobs{})
+	require.NoError(t, err)
+	b, err := c.Run(slow, Knobs{})
+	require.NoError(t, err)
+	require.InDelta(t, 2, a.PPS/b.PPS, 0.1, "a path that only the core makes: twice the clock, twice the frames")
+	big, err := c.Run(fast, Knobs{Size: 1518})
+	require.NoError(t, err)
+	require.Equal(t, ByLink, big.Bound)
+}
+
+func TestTheAdaptersBoundHolds(t *testing.T) {
+	m, err := machine.Open("e5-2620v3")
+	require.NoError(t, err)
+	c, err := Find("l2fwd")
+	require.NoError(t, err)
+	r, err := c.Run(m, Knobs{})
+	require.NoError(t, err)
+	require.Equal(t, ByNIC, r.Bound)
+	require.Equal(t, float64(m.NIC.PPS), r.PPS)
+}
+
+func TestAnUnknownWorkloadIsToldWhatWasMeant(t *testing.T) {
+	_, err := Find("xdp-dorp")
+	require.ErrorContains(t, err, `did you mean "xdp-drop"?`)
+}
