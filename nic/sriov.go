@@ -163,7 +163,7 @@ func (n *NIC) stepVT(now sim.Time) bool {
 		if q.at(0).at > now {
 			return false
 		}
-		n.takeVT(q)
+		n.takeVT(q, now)
 		return true
 	}
 	switch {
@@ -206,7 +206,7 @@ func (n *NIC) lookAhead() bool {
 
 // takeVT takes the first frame of a queue in, which is due: a packet for each pool that
 // it is for.
-func (n *NIC) takeVT(q *queue[arrival]) {
+func (n *NIC) takeVT(q *queue[arrival], now sim.Time) {
 	s, a := n.vt, q.at(0) // which stays as it is until something is added
 	q.pop()
 	if a.local {
@@ -224,7 +224,7 @@ func (n *NIC) takeVT(q *queue[arrival]) {
 		n.held = WireFrame{ID: a.id, At: a.at, Data: a.data}
 		n.detour(n.classify(a.data), a.at)
 	case a.local:
-		n.admitAll(a)
+		n.admitAll(a, now)
 	default:
 		n.settleDest(a)
 		n.in++
@@ -239,7 +239,7 @@ func (n *NIC) takeVT(q *queue[arrival]) {
 		extra := uint64(bits.OnesCount8(a.dest.pools)) - 1
 		s.copies += extra
 		s.cloned += extra
-		n.admitAll(a)
+		n.admitAll(a, now)
 	}
 }
 
@@ -251,8 +251,11 @@ func (n *NIC) settleDest(a *arrival) {
 }
 
 // admitAll puts a frame into the packet buffer for each of its pools.
-func (n *NIC) admitAll(a *arrival) {
+func (n *NIC) admitAll(a *arrival, now sim.Time) {
 	v := n.describe(a.data)
+	if n.direct(a, v, now) {
+		return
+	}
 	bare := uint8(0)
 	if a.dest.tagged {
 		bare = a.dest.pools & n.vt.accept.strip
