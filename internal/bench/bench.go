@@ -103,10 +103,10 @@ func path(name, does string, size int, dests uint64, guests int) Case {
 	return pathOn(name, does, size, dests, guests, ringside.Config{})
 }
 
-// pathCases are native/64 on every other path but that of a program at the driver.
+// pathCases are native/64 on every other path.
 func pathCases() (list []Case) {
 	for _, p := range ringside.Paths() {
-		if p != ringside.Native && p != ringside.XDP && p.Built() {
+		if p != ringside.Native && p.Built() {
 			list = append(list, pathOn("path/"+p.String(), "native/64 on the path "+p.String(), 60, 1, 1, ringside.Config{Path: p}))
 		}
 	}
