@@ -74,7 +74,7 @@ var walls = []wall{
 	{".", "ours", "bridge bridge/neigh bridge/snoop bridge/stp cost dpdk vswitch internal/capture kernel load machine mem mmu netstack nic peer sim trace virtio vm vm/guest vm/igbvf vm/raw vm/virtnet vmm vxlan wire xdp", "the face puts the rooms together; it renders nothing and writes no file"},
 
 	{"internal/validate", "ours", "internal/workload machine", "published numbers are compared with what workloads give: neither knows how the other came about"},
-	{"internal/workload", "ours", ". bridge internal/spell load machine nic sim vm vswitch xdp", "a workload is a machine with its load: what a rate is compared with is not known here"},
+	{"internal/workload", "ours", ". bridge cost internal/spell load machine nic sim vm vswitch xdp", "a workload is a machine with its load: what a rate is compared with is not known here"},
 	{"internal/capture internal/golden internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
 	{"internal/form", "ours", "bridge internal/spell sim", "how a file is taken apart knows values and their bounds, not what they are for"},
 	{"internal/programs", "ours", "internal/form sim vm/app vm/guest", "names of programs become programs: what they run on is not known here"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ringside"
+	"ringside/cost"
 	"ringside/load"
 	"ringside/machine"
 	"ringside/nic"
@@ -14,7 +15,7 @@ import (
 type Result struct {
 	Frames   uint64  // that counted, in the time that was measured
 	PPS      float64 // of them, a second
-	CorePPS  float64 // a second that the busiest CPU was busy
+	CorePPS  float64 // a second that the busiest CPU was busy with more than polls that found nothing
 	Busy     float64 // its share of the time
 	Cycles   float64 // of the busiest CPU, a frame
 	Bound    Bound
@@ -135,7 +136,8 @@ func (s *Setup) read(before, after *ringside.Report, sent uint64) *Result {
 		}
 	}
 	r.PPS, r.Busy = float64(r.Frames)/seconds, busy/(seconds*1e9)
-	r.CorePPS, r.Cycles = r.PPS/max(r.Busy, 1e-9), cycles/max(float64(r.Frames), 1)
+	worked := r.Busy - float64(idle(after)-idle(before))/(seconds*float64(after.Hz))
+	r.CorePPS, r.Cycles = r.PPS/max(worked, 1e-9), cycles/max(float64(r.Frames), 1)
 	switch {
 	case r.Busy >= full && (sent == 0 || float64(r.Frames) < 0.999*float64(sent)):
 		r.Bound = ByCPU
@@ -145,6 +147,15 @@ func (s *Setup) read(before, after *ringside.Report, sent uint64) *Result {
 		r.Bound = ByDevice
 	}
 	return r
+}
+
+// idle is the cycles of polls in user space that found nothing. There is one core that
+// makes such.
+func idle(r *ringside.Report) (n uint64) {
+	for _, s := range r.Stages {
+		n += s.Ops[cost.PMDIdle.String()].Cycles
+	}
+	return n
 }
 
 var _ nic.Wire = (*load.Generator)(nil)
