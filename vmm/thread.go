@@ -137,7 +137,7 @@ func (w *thread) room() bool {
 			w.err = err
 			return false
 		case ok:
-			w.charge(cost.VmmGetDesc, 1)
+			w.task.Account().Once(cost.VmmGetDesc)
 			if w.err = w.rx.add(&w.chain, w.task.Memory()); w.err != nil {
 				return false
 			}
@@ -166,6 +166,13 @@ func (w *thread) asks(r *virtio.Ring, tx bool) bool {
 // used gives back the chains that a frame of n bytes has filled.
 func (w *thread) used(n int) {
 	now := w.task.Now()
+	if h := &w.rx.heads[0]; n <= h.room { // nearly every frame
+		w.Rx.SetTag(h.head, w.Tag())
+		w.Rx.Device.Push(now, h.head, uint32(n))
+		w.task.Account().Once(cost.VmmAddUsed)
+		w.rx.drop(1)
+		return
+	}
 	filled := w.rx.fill(n, w.Mergeable)
 	w.Rx.SetTag(filled[0].head, w.Tag())
 	for _, h := range filled {
