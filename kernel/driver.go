@@ -149,7 +149,7 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 		s := q.partial
 		if s == nil {
 			s = k.newSKB()
-			s.data, s.addr, s.block, s.length, s.queue = data, buf.addr, buf.block, int32(len(data)), int32(q.index)
+			s.data, s.addr, s.block, s.length, s.queue = data, buf.addr, buf.block, int32(len(data)), int8(q.index)
 		} else {
 			q.partial = nil
 			s.addFrag(frag{data, buf.addr, buf.block})

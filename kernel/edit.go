@@ -149,7 +149,7 @@ func (k *Kernel) settle(s *skb, pull int) bool {
 		return false
 	}
 	data := append(k.mem.Bytes(block, mem.PageSize)[:0], s.data...)
-	taken := int32(0)
+	taken := int8(0)
 	for taken < s.nfrags {
 		f := &s.frags.buf[taken]
 		n := min(min(pull, mem.PageSize)-len(data), len(f.data))

@@ -225,7 +225,7 @@ func (p *hostPort) Send(pkt *netstack.Packet) bool {
 
 // fill copies a frame into the buffers of s, which are as long.
 func (s *skb) fill(parts [][]byte) {
-	into, next := s.data, int32(0)
+	into, next := s.data, int8(0)
 	for _, part := range parts {
 		for len(part) > 0 {
 			m := copy(into, part)

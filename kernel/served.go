@@ -239,7 +239,7 @@ func (f *vnetFile) putUser(st *syscall.Task, segs []syscall.Segment, s *skb) (in
 	}
 	cur := syscall.Cursor{Segs: segs}
 	n, errno := st.CopyOut(&cur, f.hdr[:])
-	for i := int32(-1); i < s.nfrags && errno == syscall.OK; i++ {
+	for i := int8(-1); i < s.nfrags && errno == syscall.OK; i++ {
 		b := s.data
 		if i >= 0 {
 			b = s.frags.buf[i].data

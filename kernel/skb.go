@@ -34,16 +34,16 @@ type skb struct {
 	block   mem.Addr // that holds it
 	length  int32    // data and frags together
 	holders int32
-	queue   int32 // receive queue, -1 for frames that begin here
-	nfrags  int32
-	putBy   int16    // CPU that put it on a tap's ring
-	marks            // none of them is on most frames
 	slab    uint32   // where it lies: the number of its object; 0 without a model of paging
+	putBy   int16    // CPU that put it on a tap's ring
+	queue   int8     // receive queue, -1 for frames that begin here
+	nfrags  int8     // at most maxHung+1
+	marks            // none of them is on most frames
 	frags   *further // nil until a frame needs it
 	next    *skb     // free list
 }
 
-// marks are what few frames have.
+// marks are what few frames have; eight bytes, so that a store clears them all.
 type marks struct {
 	raw     bool   // an xdp_frame: it has seen no sk_buff, and has but one buffer
 	umem    bool   // it lies in a process' memory and has no block: see XSK

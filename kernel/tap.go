@@ -200,7 +200,7 @@ func (t *task) touch(segs []syscall.Segment, n int) {
 func (t *tap) putUser(st *syscall.Task, segs []syscall.Segment, s *skb) (int, syscall.Errno) {
 	cur := syscall.Cursor{Segs: segs}
 	n, errno := st.CopyOut(&cur, s.data)
-	for i := int32(0); i < s.nfrags && errno == syscall.OK; i++ {
+	for i := int8(0); i < s.nfrags && errno == syscall.OK; i++ {
 		var m int
 		m, errno = st.CopyOut(&cur, s.frags.buf[i].data)
 		n += m
@@ -264,7 +264,7 @@ func (t *tap) Write(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errn
 
 func (t *tap) copyIn(st *syscall.Task, cur *syscall.Cursor, s *skb) syscall.Errno {
 	_, errno := st.CopyIn(cur, s.data)
-	for i := int32(0); i < s.nfrags && errno == syscall.OK; i++ {
+	for i := int8(0); i < s.nfrags && errno == syscall.OK; i++ {
 		_, errno = st.CopyIn(cur, s.frags.buf[i].data)
 	}
 	return errno

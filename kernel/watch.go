@@ -115,7 +115,7 @@ func (k *Kernel) show(c *CPU, s *skb, what sight) {
 	f := trace.Frame{
 		ID: s.id, At: c.clock.Now(), Point: what.point, Tx: what.tx,
 		Verdict: what.verdict, Reason: what.reason, Stage: what.stage,
-		Queue: s.queue, Port: what.port, VM: what.vm,
+		Queue: int32(s.queue), Port: what.port, VM: what.vm,
 		Len: int(s.length), Data: s.data,
 	}
 	for i := range s.nfrags {

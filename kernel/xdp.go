@@ -210,7 +210,7 @@ func (h *xdpHook) show(c *CPU, q *rxQueue, at int, desc nic.RxDesc, tag *nic.Tag
 	a := x.Run(h.cfg.Program)
 	h.stat.count(a)
 	from, to := x.Bounds()
-	f := rawFrame{tag.ID, tag.Arrived, page + start + mem.Addr(from), int32(to - from), int32(q.index)}
+	f := rawFrame{tag.ID, tag.Arrived, page + start + mem.Addr(from), int32(to - from), int8(q.index)}
 	if ad := h.dev.drv.napi[q.index].adaptive; ad != nil && a != xdp.Pass {
 		ad.packets, ad.bytes = ad.packets+1, ad.bytes+uint64(n)
 	}
@@ -236,7 +236,7 @@ type rawFrame struct {
 	arrived sim.Time
 	addr    mem.Addr
 	length  int32
-	queue   int32
+	queue   int8
 }
 
 // take makes an skb of a frame and takes its buffer for it.

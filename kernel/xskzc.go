@@ -88,7 +88,7 @@ func (x *XSK) receive(c *CPU, h *xdpHook, at int, desc nic.RxDesc, tag *nic.Tag)
 	a := ctx.Run(h.cfg.Program)
 	h.stat.count(a)
 	from, to := ctx.Bounds()
-	f := rawFrame{tag.ID, tag.Arrived, start + mem.Addr(from), int32(to - from), int32(x.q.index)}
+	f := rawFrame{tag.ID, tag.Arrived, start + mem.Addr(from), int32(to - from), int8(x.q.index)}
 	if desc.Status()&nic.RxEOP == 0 {
 		a = xdp.Drop // longer than a buffer: RLPML does not let it come so far
 	}
