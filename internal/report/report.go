@@ -41,10 +41,13 @@ func Write(w io.Writer, r *ringside.Report, at Page) error {
 	p.storm(r.Storm)
 	p.bridges(r.Bridges, at.Bridges)
 	p.vteps(r.VTEPs)
+	p.xdp(r.XDP)
 	p.vfs(r.VFs, r.IOMMU)
+	p.translation(r)
 	p.latency(r)
 	p.guests(r)
 	p.cpus(r)
+	p.sched(r)
 	p.blank()
 	p.lines = append(p.lines, Hash(r.TraceHash, p.w)...)
 	_, err := io.WriteString(w, strings.Join(p.lines, "\n")+"\n")
@@ -87,6 +90,9 @@ func (p *page) header(r *ringside.Report) {
 	p.para("  machine  ", fmt.Sprintf("%s, %s of %s%s, %s; %s at %s",
 		bits(m.LinkBPS), Count(uint64(m.Queues), "queue", "queues"), Count(uint64(m.Ring), "descriptor", "descriptors"), drop, irq,
 		Count(uint64(m.CPUs), "CPU", "CPUs"), hertz(r.Hz)))
+	if r.Path != "" && r.Path != ringside.Native.String() {
+		p.para("  path     ", r.Path)
+	}
 	if m.Batching != nil {
 		p.para("  batching ", m.Batching.String())
 	}
@@ -162,7 +168,7 @@ var stageWords = [cost.NumStages]string{
 	cost.NIC: "the device", cost.IRQ: "hard interrupts", cost.NAPI: "driver and softirq", cost.Stack: "core and host stack",
 	cost.Bridge: "learn and forward", cost.Tap: "ring to the guest", cost.Sched: "wake-ups, switches", cost.Syscall: "the guest's border", cost.VM: "the guests",
 	cost.Tunnel: "the overlay", cost.Vhost: "virtio's back end", cost.KVM: "exits, injections", cost.Guest: "guests' kernels",
-	cost.TLB: "address translation", cost.Pmd: "polling in user space",
+	cost.TLB: "address translation", cost.Pmd: "polling in user space", cost.XDP: "programs and sockets", cost.VMM: "the VMM's threads",
 }
 
 // dearWords say what the cycles of a stage went into.
@@ -171,7 +177,7 @@ var dearWords = [cost.NumStages]string{
 	cost.Bridge: "the bridge", cost.Tap: "the taps", cost.Sched: "waking guests and switching to them", cost.Syscall: "crossing into guests and copying",
 	cost.VM: "the guests themselves", cost.Tunnel: "the overlay", cost.Vhost: "the back ends of virtio devices",
 	cost.KVM: "leaving and entering guests", cost.Guest: "the guests' own kernels", cost.TLB: "misses of the TLBs",
-	cost.Pmd: "polling and switching in user space",
+	cost.Pmd: "polling and switching in user space", cost.XDP: "programs at the driver and AF_XDP sockets", cost.VMM: "the threads of VMMs",
 }
 
 const barWidth = 16
