@@ -131,6 +131,7 @@ var symbols = [cost.NumOps]symbol{
 	cost.PMDForward: {inPMD, "n_fwd", "c_fwd"},
 	cost.PMDLookup:  {inPMD, "n_look", "c_look"},
 	cost.Mbuf:       {inPMD, "n_mbuf", "c_mbuf"},
+	cost.FlowCache:  {inPMD, "n_flow", "c_flow"},
 }
 
 // A term is count · (price + price + …).
