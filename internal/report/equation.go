@@ -132,6 +132,7 @@ var symbols = [cost.NumOps]symbol{
 	cost.PMDLookup:  {inPMD, "n_look", "c_look"},
 	cost.Mbuf:       {inPMD, "n_mbuf", "c_mbuf"},
 	cost.FlowCache:  {inPMD, "n_flow", "c_flow"},
+	cost.GraphNodes: {inPMD, "n_node", "c_node"},
 }
 
 // A term is count · (price + price + …).
