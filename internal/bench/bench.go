@@ -76,6 +76,7 @@ func Cases() []Case {
 		path("native/64", "60-byte frames (64 with FCS), one flow, one guest", 60, 1, 1),
 		paged("paging/4k", "native/64 with a model of TLBs, 4 KiB pages", mmu.Page4K),
 		paged("paging/2m", "native/64 with a model of TLBs, 2 MiB pages", mmu.Page2M),
+		pathOn("sched/balance", "native/64 with tasks that move and wake-up preemption", 60, 1, 1, ringside.Config{Sched: ringside.Sched{Balance: true, Preempt: true}}),
 		path("native/512", "508-byte frames", 508, 1, 1),
 		path("native/1514", "1514-byte frames", 1514, 1, 1),
 		path("macs/1000", "64, random over 1,000 known addresses on one guest's port", 60, 1000, 1),
