@@ -51,7 +51,7 @@ func Kinds() (list []Kind) {
 // named is the device's, which costs no cycles.
 var stageKinds = [cost.NumStages]Kind{
 	cost.IRQ: IRQ, cost.NAPI: Driver, cost.XDP: Driver, cost.Pmd: Driver, cost.Stack: Switch, cost.Bridge: Switch, cost.Tunnel: Switch,
-	cost.Tap: Switch, cost.Sched: Sched, cost.Syscall: Syscall, cost.Vhost: Ring, cost.KVM: Exits, cost.Guest: Guest, cost.VM: Guest, cost.TLB: TLB,
+	cost.Tap: Switch, cost.Sched: Sched, cost.Syscall: Syscall, cost.VMM: Ring, cost.Vhost: Ring, cost.KVM: Exits, cost.Guest: Guest, cost.VM: Guest, cost.TLB: TLB,
 }
 
 // A Point is one machine of a comparison: the values of the knobs that differ.
