@@ -72,3 +72,15 @@ func TestGuestsWalkTwoTables(t *testing.T) {
 	assert.Greater(t, small, 20*large)
 	assert.Positive(t, large, "the first touch of each page")
 }
+
+// The pages that a guest has are those that its virtual function is translated by: small
+// ones pass what the IOTLB and the guest's TLB hold.
+func TestHugePagesSpareVirtualFunctionsWalks(t *testing.T) {
+	run := func(size mmu.PageSize) *ringside.Report {
+		return try{load: "64@1mpps", cfg: ringside.Config{Path: ringside.SRIOV, Paging: ringside.PagesOf(size)}}.run(t).Report
+	}
+	small, large := run(mmu.Page4K), run(mmu.Page2M)
+	assert.Greater(t, small.IOMMU.Walks, 100*large.IOMMU.Walks)
+	assert.Greater(t, small.Paging.STLBHits, uint64(0))
+	assert.Zero(t, large.Paging.STLBHits)
+}

@@ -36,7 +36,7 @@ var sriovWiring = wiring{
 type SRIOVConfig struct {
 	Inject       bool         // the host takes the VFs' interrupts and injects them; else hardware posts them
 	NoSpoofCheck bool         // guests may send by any address and in any VLAN
-	Pages        mmu.PageSize // that guest memory is mapped with for the device; the zero value is 4 KiB
+	Pages        mmu.PageSize // that guest memory is mapped with for the device, if Paging.User is not larger; the zero value is 4 KiB
 }
 
 // vfNIC is the NIC that the VM's interface n has a function of: the first on its bridge.
@@ -138,6 +138,15 @@ func (c *Config) macsOf(v *VM) [][6]byte {
 	return list
 }
 
+// vfPages is what the IOMMU maps guests' memory with: the pages that their VMM's process
+// has, where those are modelled.
+func (c *Config) vfPages() mmu.PageSize {
+	if c.Paging.Model {
+		return max(c.SRIOV.Pages, c.Paging.User)
+	}
+	return c.SRIOV.Pages
+}
+
 // addVF gives the VM's interface n a function and makes its driver.
 func (h *Host) addVF(m *runningVM, i, n int, vcpu *kernel.VCPU) (*igbvf.Driver, error) {
 	c, v := &h.cfg, &h.cfg.VMs[i]
@@ -156,7 +165,7 @@ func (h *Host) addVF(m *runningVM, i, n int, vcpu *kernel.VCPU) (*igbvf.Driver, 
 	bus := slices.IndexFunc(c.NICs, func(n NIC) bool { return n.Name == on.Name })
 	cfg := kernel.VFConfig{
 		NIC: on.Name, VF: index, Name: in.Port.Name, VM: int32(i), MAC: in.MAC, Vector: n * guest.VectorsPerNIC,
-		Inject: c.SRIOV.Inject, NoSpoofCheck: c.SRIOV.NoSpoofCheck, Pages: c.SRIOV.Pages, Raw: !v.stacked(),
+		Inject: c.SRIOV.Inject, NoSpoofCheck: c.SRIOV.NoSpoofCheck, Pages: c.vfPages(), Raw: !v.stacked(),
 		IOMMU: h.iommu, Source: requester(bus, index),
 	}
 	for _, x := range c.NICs[:bus] {

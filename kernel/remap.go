@@ -84,12 +84,18 @@ func (d *driver) setUpDMA(mode IOMMU, domain *mmu.Domain) error {
 	if p := d.k.paging; p != nil {
 		size = p.Kernel
 	}
-	for at := mem.Addr(0); at < mem.Addr(m.Size()); { // the rest behind the last large page in smaller ones
+	return mapAll(domain, m, size)
+}
+
+// mapAll lets a domain reach all of m at the addresses that it has, by pages of the size;
+// the rest behind the last large page by smaller ones.
+func mapAll(d *mmu.Domain, m *mem.Memory, size mmu.PageSize) error {
+	for at := mem.Addr(0); at < mem.Addr(m.Size()); {
 		for at+size.Bytes() > mem.Addr(m.Size()) {
 			size--
 		}
 		n := (mem.Addr(m.Size()) - at) &^ (size.Bytes() - 1)
-		if err := domain.Map(at, at, int(n), size, mmu.ReadWrite); err != nil {
+		if err := d.Map(at, at, int(n), size, mmu.ReadWrite); err != nil {
 			return err
 		}
 		at += n

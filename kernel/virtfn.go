@@ -37,15 +37,16 @@ type VFConfig struct {
 
 // A VirtualFunction is a VF as its guest's driver sees it, and what the host knows of it.
 type VirtualFunction struct {
-	k     *Kernel
-	cfg   VFConfig
-	vf    *nic.VF
-	pf    *pf
-	vcpu  *VCPU
-	index int32
-	irqs  uint64 // on their way to the host's CPU, by vector
-	mem   *mem.Memory
-	stat  TapStat
+	k      *Kernel
+	cfg    VFConfig
+	vf     *nic.VF
+	pf     *pf
+	vcpu   *VCPU
+	index  int32
+	irqs   uint64 // on their way to the host's CPU, by vector
+	mem    *mem.Memory
+	inside *Region // that memory as the guest's kernel has it; nil without a model of TLBs
+	stat   TapStat
 }
 
 // AddVF gives a VF of a NIC to the guest on v.
@@ -114,19 +115,25 @@ func (f *VirtualFunction) Map(m *mem.Memory) error {
 		return fmt.Errorf("kernel: %s has its memory already", f.cfg.Name)
 	}
 	d := f.cfg.IOMMU.NewDomain(f.cfg.Name, m)
-	size := f.cfg.Pages
-	for m.Size()%int(size.Bytes()) != 0 && size > mmu.Page4K {
-		size--
-	}
-	if err := d.Map(0, 0, m.Size(), size, mmu.Read|mmu.Write); err != nil {
+	if err := mapAll(d, m, f.cfg.Pages); err != nil {
 		return fmt.Errorf("kernel: %s: %w", f.cfg.Name, err)
 	}
 	if err := f.cfg.IOMMU.Attach(f.cfg.Source, d); err != nil {
 		return fmt.Errorf("kernel: %s: %w", f.cfg.Name, err)
 	}
-	f.mem = m
+	_, inside, err := f.k.guestMemory(m.Size())
+	if err != nil {
+		return fmt.Errorf("kernel: %s: %w", f.cfg.Name, err)
+	}
+	f.mem, f.inside = m, inside
 	return nil
 }
+
+// Touches says whether there is a model of TLBs that wants to know what the guest touches.
+func (f *VirtualFunction) Touches() bool { return f.inside != nil }
+
+// Touch is an access of the guest's kernel to n bytes of its memory.
+func (f *VirtualFunction) Touch(a mem.Addr, n int) { f.vcpu.task.cpu.touchAt(f.inside, a, n) }
 
 // Interrupt takes a message of the VF to its guest, or to the CPU of the host that does.
 // It is nic.IRQ.

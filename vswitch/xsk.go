@@ -37,8 +37,9 @@ type XSKConfig struct {
 // See NewXSK.
 type XSK struct {
 	XSKConfig
-	held  int // mbufs on rings
-	owing int // buffers that the fill ring did not get, since the pool was empty
+	touch Toucher // nil: nobody wants to know
+	held  int     // mbufs on rings
+	owing int     // buffers that the fill ring did not get, since the pool was empty
 }
 
 // NewXSK makes a port whose fill ring has all the buffers that it holds.
@@ -46,7 +47,7 @@ func NewXSK(c XSKConfig) (*XSK, error) {
 	if c.Core == nil || c.Pool == nil || c.Kernel == nil || c.Socket.Fill == nil {
 		return nil, errors.New("vswitch: XSKConfig.Core, Pool, Socket and Kernel are required")
 	}
-	x := &XSK{XSKConfig: c}
+	x := &XSK{XSKConfig: c, touch: TouchOn(c.Core)}
 	for x.Socket.Fill.Free() > 0 {
 		m := c.Pool.Get()
 		if m == nil {
@@ -73,6 +74,9 @@ func (x *XSK) Receive(burst []*Mbuf) int {
 		m := x.Pool.at(d.Addr)
 		m.Data, m.ID, m.Arrived = m.Data[:d.Len], t.ID, t.Arrived
 		burst[n] = m
+		if x.touch != nil {
+			x.touch.Touch(m.Addr, headerBytes)
+		}
 	}
 	if n == 0 {
 		x.Core.Charge(cost.RteEthRxIdle, 1)
@@ -86,6 +90,9 @@ func (x *XSK) Receive(burst []*Mbuf) int {
 	x.fill(n)
 	return n
 }
+
+// headerBytes is as much of a frame as a switch looks at.
+const headerBytes = 64
 
 // fill gives the kernel n buffers, and those that it could not be given before.
 func (x *XSK) fill(n int) {

@@ -39,6 +39,13 @@ type Device interface {
 	Note(t virtio.Tag, s cost.Step)
 }
 
+// A Toucher is a Device behind a processor whose TLBs are modelled: if Touches says so, it
+// is told which of its memory the driver touches.
+type Toucher interface {
+	Touches() bool
+	Touch(a mem.Addr, n int)
+}
+
 // Config describes a driver. CPU and Device are required.
 type Config struct {
 	CPU    CPU
@@ -81,6 +88,7 @@ type Driver struct {
 	buffers  []byte // of reception, and the room behind
 	stat     Stat
 	noteTags []virtio.Tag
+	touch    Toucher // nil: nobody wants to know
 }
 
 // A Stat counts what the driver has met.
@@ -124,8 +132,21 @@ func New(c Config) (*Driver, error) {
 	if err := d.dev.Map(d.mem); err != nil {
 		return nil, fmt.Errorf("igbvf: %w", err)
 	}
+	if t, ok := d.dev.(Toucher); ok && t.Touches() {
+		d.touch = t
+	}
 	return d, d.probe()
 }
+
+// touched tells of the i-th descriptor of the ring at base, and of n bytes at the address.
+func (d *Driver) touched(base mem.Addr, i int, at mem.Addr, n int) {
+	d.touch.Touch(base+mem.Addr(i*nic.DescSize), nic.DescSize)
+	d.touch.Touch(at, n)
+}
+
+// rxRing and txRing are where the descriptors lie.
+func (d *Driver) rxRing() mem.Addr { return mem.PageSize }
+func (d *Driver) txRing() mem.Addr { return mem.PageSize + page(mem.Addr(d.size*nic.DescSize)) }
 
 // layOut makes the guest's memory.
 func (d *Driver) layOut() {
@@ -248,6 +269,9 @@ func (d *Driver) cleanRx(budget int, take func([]byte, nic.Tag)) (n int) {
 		if !ok {
 			break
 		}
+		if d.touch != nil {
+			d.touched(d.rxRing(), d.rxClean, d.rxAt+mem.Addr(d.rxClean*bufferSize), len(data))
+		}
 		n++
 		descs += k
 		d.rxClean = (d.rxClean + k) % d.size
@@ -319,6 +343,9 @@ func (d *Driver) post(n int) {
 	i := d.txUse
 	desc := nic.TxDesc(d.tx[i*nic.DescSize : (i+1)*nic.DescSize])
 	desc.Give(uint64(d.txAt)+uint64(i*txSlot), n, nic.TxEOP|nic.TxIFCS|nic.TxRS, n)
+	if d.touch != nil {
+		d.touched(d.txRing(), i, d.txAt+mem.Addr(i*txSlot), n)
+	}
 	d.dev.Sending(0, uint32(i), d.slot(n))
 	if d.txUse++; d.txUse == d.size {
 		d.txUse = 0
