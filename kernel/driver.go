@@ -172,18 +172,19 @@ func (d *driver) cleanRx(c *CPU, q *rxQueue, list []*skb) int {
 	if d.rxFields {
 		d.readFields(q, list[:n])
 	}
-	descs := ntc - q.nextToClean // fewer than the ring has
+	first := q.nextToClean
+	descs := ntc - first // fewer than the ring has
 	if descs < 0 {
 		descs += q.size
 	}
 	q.nextToClean = ntc
 	q.cleaned += descs
 	if c.tlb != nil {
-		c.touchRing(q.base, (ntc-descs+q.size)%q.size, descs, q.size, nic.DescSize)
+		c.touchRing(q.base, first, descs, q.size, nic.DescSize)
 		c.touchFrames(list[:n])
 	}
 	if d.dma.users != nil {
-		d.unmapRx(c, q, (ntc-descs+q.size)%q.size, descs)
+		d.unmapRx(c, q, first, descs)
 	}
 	d.harvested(c, list[:n], frags, uint64(descs)-lost)
 	if q.cleaned >= rxRefill {
@@ -285,8 +286,8 @@ func (d *driver) refill(c *CPU, q *rxQueue) {
 			at = 0
 		}
 	}
-	if c != nil {
-		c.touchRing(q.base, was, (at-was+q.size)%q.size, q.size, nic.DescSize)
+	if c != nil && c.tlb != nil {
+		c.touchRing(q.base, was, q.cleaned-left, q.size, nic.DescSize)
 	}
 	q.nextToUse, q.cleaned = at, left
 	if q.empty() && c != nil {

@@ -194,14 +194,19 @@ func (c *CPU) touched(r *Region, a mem.Addr, n int) {
 	}
 }
 
-// latest says that touching the n bytes at a would find nothing new: the first and the last
-// are in pages that were touched last, and there is no page between them.
+// latest says that touching the n bytes at a would find nothing new: they are in one page,
+// and that is the one of its set that was touched last.
 func (c *CPU) latest(r *Region, a mem.Addr, n int) bool {
-	return n <= mem.PageSize && c.tlb.Latest(r.space, r.base+a) && c.tlb.Latest(r.space, r.base+a+mem.Addr(n)-1)
+	va := r.base + a
+	return r.space.SamePage(va, va+mem.Addr(n)-1) && c.tlb.Latest(r.space, va)
 }
 
 // missed charges what the first level of the TLB did not know.
 func (c *CPU) missed(r *Region, hits, refs int) {
+	if refs == 0 && !c.watched { // nearly always
+		c.acct.Charge(cost.StlbHit, uint64(hits))
+		return
+	}
 	if hits > 0 {
 		c.shared(cost.StlbHit, uint64(hits), "")
 	}
@@ -214,17 +219,29 @@ func (c *CPU) missed(r *Region, hits, refs int) {
 	}
 }
 
-// touchFrames is the first look at received frames, and the making of their sk_buffs.
+// touchFrames is the first look at received frames, and the making of their sk_buffs: each
+// in one page, a slab's object as it is aligned, and headers as buffers begin in the first
+// half of theirs. What is missed is charged once for all of them.
 func (c *CPU) touchFrames(list []*skb) {
 	r, tlb := &c.k.paging.direct, c.tlb
+	hits, refs := 0, 0
+	var slab, head mem.Addr // in pages that Latest would find, or 0, where nothing is mapped
 	for _, s := range list {
-		// A slab's object is in one page, and headers are: buffers begin in their first half.
-		if at := s.slabAddr(); !tlb.Latest(r.space, r.base+at) {
-			c.touched(r, at, slabObject)
+		if at := r.base + s.slabAddr(); !r.space.SamePage(at, slab) {
+			if slab = at; !tlb.Latest(r.space, at) {
+				h, f := tlb.TouchPage(r.space, at)
+				hits, refs, head = hits+h, refs+f, 0
+			}
 		}
-		if !tlb.Latest(r.space, r.base+s.addr) {
-			c.touched(r, s.addr, headLen)
+		if at := r.base + s.addr; !r.space.SamePage(at, head) {
+			if head = at; !tlb.Latest(r.space, at) {
+				h, f := tlb.TouchPage(r.space, at)
+				hits, refs, slab = hits+h, refs+f, 0
+			}
 		}
+	}
+	if hits|refs != 0 {
+		c.missed(r, hits, refs)
 	}
 }
 
@@ -238,14 +255,25 @@ func (c *CPU) touchSKB(s *skb) {
 	}
 }
 
-// touchData is an access to all bytes of a frame.
-func (c *CPU) touchData(s *skb) {
-	if c.tlb == nil {
+// touchAll is a look at an sk_buff and an access to all bytes of its frame.
+func (c *CPU) touchAll(s *skb) {
+	r, tlb := &c.k.paging.direct, c.tlb
+	if at := s.slabAddr(); !tlb.Latest(r.space, r.base+at) {
+		c.touched(r, at, slabObject)
+	}
+	if va := r.base + s.addr; s.nfrags == 0 && !s.headed && r.space.SamePage(va, va+mem.Addr(s.length)-1) { // nearly every frame
+		if !tlb.Latest(r.space, va) {
+			c.touchedPage(r, va)
+		}
 		return
 	}
+	c.touchBytes(s)
+}
+
+func (c *CPU) touchBytes(s *skb) {
 	r := &c.k.paging.direct
-	if n := len(s.data); !s.headed && !c.latest(r, s.addr, n) { // a head of its own is a part of further
-		c.touched(r, s.addr, n)
+	if !s.headed { // a head of its own is a part of further
+		c.touched(r, s.addr, len(s.data))
 	}
 	for i := range s.nfrags {
 		f := &s.frags.buf[i]
@@ -253,13 +281,21 @@ func (c *CPU) touchData(s *skb) {
 	}
 }
 
+// touchedPage is touched for what is in the page of an address of the space.
+func (c *CPU) touchedPage(r *Region, va mem.Addr) {
+	if hits, refs := c.tlb.TouchPage(r.space, va); hits|refs != 0 {
+		c.missed(r, hits, refs)
+	}
+}
+
 // touchRing is an access to the n descriptors from first on of a ring that has size.
 func (c *CPU) touchRing(base mem.Addr, first, n, size, each int) {
-	if c.tlb == nil || n == 0 {
+	r, at := &c.k.paging.direct, base+mem.Addr(first*each)
+	if n == 0 || first+n <= size && c.latest(r, at, n*each) { // nearly always
 		return
 	}
-	r, upto := &c.k.paging.direct, min(n, size-first)
-	c.touched(r, base+mem.Addr(first*each), upto*each)
+	upto := min(n, size-first)
+	c.touched(r, at, upto*each)
 	if n > upto {
 		c.touched(r, base, (n-upto)*each)
 	}

@@ -122,7 +122,10 @@ func (t *tap) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errno
 		return 0, syscall.EAGAIN
 	}
 	if c.tlb != nil {
-		t.touchTake(c, int(at), s)
+		if at%slotsOfLine == 0 {
+			c.touched(&t.k.paging.direct, t.at+8*mem.Addr(at), 8)
+		}
+		c.touchAll(s)
 		taskOf(st).touch(segs, int(s.length))
 	}
 	if at++; at == uint(t.size) {
@@ -177,20 +180,20 @@ func (t *tap) touchTake(c *CPU, slot int, s *skb) {
 	if slot%slotsOfLine == 0 {
 		c.touched(&t.k.paging.direct, t.at+8*mem.Addr(slot), 8)
 	}
-	c.touchSKB(s)
-	c.touchData(s)
+	c.touchAll(s)
 }
 
 // touch is an access to the first n bytes of the program's segments, as far as they are
 // its memory.
 func (t *task) touch(segs []syscall.Segment, n int) {
+	if len(segs) == 1 && t.cpu.latest(t.region, segs[0].Addr, min(n, segs[0].Len)) {
+		return
+	}
 	for _, g := range segs {
 		if n <= 0 || t.Memory().Bytes(g.Addr, g.Len) == nil {
 			return
 		}
-		if have := min(n, g.Len); !t.cpu.latest(t.region, g.Addr, have) {
-			t.cpu.touched(t.region, g.Addr, have)
-		}
+		t.cpu.touched(t.region, g.Addr, min(n, g.Len))
 		n -= g.Len
 	}
 }
@@ -234,8 +237,7 @@ func (t *tap) Write(st *syscall.Task, segs []syscall.Segment) (int, syscall.Errn
 	c.one(cost.TunBuildSkb, s)
 	if c.tlb != nil {
 		taskOf(st).touch(segs, n)
-		c.touchSKB(s)
-		c.touchData(s)
+		c.touchAll(s)
 	}
 	errno := t.copyIn(st, &cur, s)
 	if errno != syscall.OK { // it was never a frame

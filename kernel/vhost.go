@@ -513,8 +513,7 @@ func (w *vhost) copyIn(c *CPU) *skb {
 	if c.tlb != nil {
 		w.touchChain(c, &w.tx, w.chain.Head)
 		w.touchPieces(c, w.chain.Out, int(w.chain.OutLen))
-		c.touchSKB(s)
-		c.touchData(s)
+		c.touchAll(s)
 	}
 	from.read(s.data)
 	for i := range s.nfrags {

@@ -99,6 +99,28 @@ func (a *array) put(t tag) {
 	set[0] = t
 }
 
+// use is hit, and put where that says no, in one way through the set: a tag that is not there
+// comes in, and out is the one that had to go.
+func (a *array) use(t tag) (hit bool, out tag) {
+	set := a.set(t)
+	out = t
+	for i := range set {
+		set[i], out = out, set[i]
+		if out == t {
+			return true, out
+		}
+	}
+	return false, out
+}
+
+// undo takes back the use of t, which was no hit and had out go.
+func (a *array) undo(t, out tag) {
+	if set := a.set(t); len(set) > 0 {
+		copy(set, set[1:])
+		set[len(set)-1] = out
+	}
+}
+
 // drop takes out the tags for which gone is true.
 func (a *array) drop(gone func(tag) bool) {
 	if a.ways == 0 {

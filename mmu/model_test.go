@@ -180,6 +180,20 @@ func (b *slowTLB) use(u slowUse, fill bool) bool {
 	return false
 }
 
+// forget takes out the pages of a space, and first those that had to go before.
+func (b *slowTLB) forget(s *mmu.Space) {
+	var left []slowUse
+	rank := make([]int, b.sets)
+	for _, u := range slices.Backward(b.used) {
+		if set := u.page % uint64(b.sets); rank[set] < b.ways {
+			rank[set]++
+			left = append(left, u)
+		}
+	}
+	slices.Reverse(left)
+	b.used = slices.DeleteFunc(left, func(u slowUse) bool { return u.space == s.ID() })
+}
+
 // Random accesses of two spaces: hits and misses are those of the slow model, and so are
 // references where the walker remembers nothing.
 func TestTLBAgainstASlowModel(t *testing.T) {
@@ -244,6 +258,83 @@ func TestTLBAgainstASlowModel(t *testing.T) {
 			}
 		}
 		require.Equal(t, want, tlb.Stat)
+	}
+}
+
+// Spaces whose pages are all of one size take a shorter way, and the pages that were used last
+// a shorter one still: with buffers of few sets, of more than are remembered so, and with none,
+// where nothing is mapped and across flushes, hits and misses are those of the slow model.
+func TestSpacesOfOnePageSizeAgainstASlowModel(t *testing.T) {
+	none := mmu.Geometry{Entries: -1}
+	for _, tt := range []struct {
+		name       string
+		l1         mmu.Geometry
+		sets, ways int
+	}{
+		{"few sets", mmu.Geometry{Entries: 8, Ways: 2}, 4, 2},
+		{"one set", mmu.Geometry{Entries: 4}, 1, 4},
+		{"more sets than are remembered", mmu.Geometry{Entries: 256, Ways: 2}, 128, 2},
+		{"no first level", none, 1, 0},
+	} {
+		for seed := range uint64(24) {
+			size := mmu.PageSize(seed % 3)
+			cfg := mmu.TLBConfig{STLB: mmu.Geometry{Entries: 24, Ways: 6}, STLB1G: mmu.Geometry{Entries: 4, Ways: 2}}
+			cfg.L1 = [3]mmu.Geometry{tt.l1, tt.l1, tt.l1}
+			cfg.Walk = [3]mmu.Geometry{{}, none, none}
+			tlb, err := mmu.NewTLB(cfg)
+			require.NoError(t, err)
+			l1, second := &slowTLB{sets: tt.sets, ways: tt.ways}, &slowTLB{sets: 4, ways: 6}
+			if size == mmu.Page1G {
+				second = &slowTLB{sets: 2, ways: 2}
+			}
+			const pages = 300
+			var spaces [2]*mmu.Space
+			for i := range spaces {
+				spaces[i] = mmu.NewSpace(uint16(i + 1))
+				require.NoError(t, spaces[i].Map(0, 0, pages<<size.Shift(), size, mmu.Read))
+			}
+			r, at, want := rand.New(rand.NewPCG(seed, 17)), mem.Addr(0), mmu.TLBStat{}
+			for step := range 4000 {
+				s := spaces[r.IntN(2)]
+				switch r.IntN(4) { // near, far, and often where it was
+				case 0:
+					at = mem.Addr(r.IntN(8)) << size.Shift()
+				case 1:
+					at = mem.Addr(r.IntN(pages+2))<<size.Shift() + mem.Addr(r.IntN(4096))
+				}
+				u, hits, refs := slowUse{s.ID(), uint64(at >> size.Shift()), size}, 0, 0
+				w, mapped := s.Walk(at)
+				switch {
+				case !mapped:
+					refs, want.Walks, want.Faults = w.Refs, want.Walks+1, want.Faults+1
+				case l1.use(u, true):
+				case second.use(u, true):
+					hits = 1
+				default:
+					refs, want.Walks = w.Refs, want.Walks+1
+				}
+				want.STLBHits, want.Refs = want.STLBHits+uint64(hits), want.Refs+uint64(refs)
+				if tlb.Latest(s, at) {
+					require.Zero(t, hits+refs, "%s, seed %d, step %d: the latest of its set is missed", tt.name, seed, step)
+				}
+				touch := tlb.TouchPage
+				if r.IntN(2) == 0 {
+					touch = func(s *mmu.Space, at mem.Addr) (int, int) { return tlb.Touch(s, at, 1) }
+				}
+				gotHits, gotRefs := touch(s, at)
+				require.Equal(t, [2]int{hits, refs}, [2]int{gotHits, gotRefs}, "%s, seed %d, step %d: %#x", tt.name, seed, step, at)
+				switch r.IntN(300) {
+				case 0:
+					tlb.Flush()
+					l1.used, second.used = nil, nil
+				case 1:
+					tlb.FlushSpace(s)
+					l1.forget(s)
+					second.forget(s)
+				}
+			}
+			require.Equal(t, want, tlb.Stat)
+		}
 	}
 }
 

@@ -94,6 +94,10 @@ func (s *Space) Under() *Space { return s.under }
 // Pages is the number of pages of that size.
 func (s *Space) Pages(size PageSize) int { return s.leaves[size] }
 
+// SamePage says that two addresses are in one page, as far as that is known without a look:
+// where there are pages of several sizes, whether they would be if it was small.
+func (s *Space) SamePage(a, b mem.Addr) bool { return (a^b)>>(s.shift&63) == 0 }
+
 // Tables is the number of tables in use.
 func (s *Space) Tables() int { return len(s.tables) - len(s.free) }
 

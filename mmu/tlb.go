@@ -40,13 +40,32 @@ func (c *TLBConfig) check() error {
 // A TLB is the translation buffers of one processor. Entries carry the number of their
 // space, so going from one space to another flushes nothing.
 type TLB struct {
-	l1     [NumPageSizes]array
+	l1     [NumPageSizes + 1]array // the last is none: an index of two bits needs no check
 	stlb   array
 	stlb1G array
 	walker walker
 
+	latest [NumPageSizes + 1]latest // of l1
+
 	// Stat counts since the beginning.
 	Stat TLBStat
+}
+
+// A latest is tags each of which was the last to be used of its set: to use it again changes
+// nothing, so nobody has to look at the set. Not all sets need be here; a place without is 0.
+type latest struct {
+	tags [latestTags]tag
+	mask uint64 // sets less one; of more sets than latestTags some have one place
+	off  bool   // there are no sets
+}
+
+const latestTags = 64
+
+// note says that a tag was used.
+func (l *latest) note(t tag) {
+	if !l.off {
+		l.tags[t.page()&l.mask%latestTags] = t
+	}
 }
 
 // A TLBStat counts accesses that the first level did not know, and what became of them.
@@ -71,8 +90,9 @@ func NewTLB(c TLBConfig) (*TLB, error) {
 		return nil, err
 	}
 	t := &TLB{stlb: newArray(c.STLB), stlb1G: newArray(c.STLB1G)}
-	for p := range t.l1 {
+	for p := range c.L1 {
 		t.l1[p] = newArray(c.L1[p])
+		t.latest[p] = latest{mask: t.l1[p].mask, off: t.l1[p].ways == 0}
 	}
 	t.walker.init(c.Walk)
 	return t, nil
@@ -82,18 +102,51 @@ func NewTLB(c TLBConfig) (*TLB, error) {
 // be asked and knew the page, and how many entries of tables were read for pages that it
 // did not know either. A page that is not mapped is walked for every time.
 func (t *TLB) Touch(s *Space, va mem.Addr, n int) (stlbHits, refs int) {
-	if n <= mem.PageSize && t.Latest(s, va) && t.Latest(s, va+mem.Addr(n)-1) {
-		return 0, 0
+	if s.SamePage(va, va+mem.Addr(n)-1) {
+		if t.Latest(s, va) {
+			return 0, 0
+		}
+		return t.TouchPage(s, va)
 	}
 	return t.touch(s, va, n)
 }
 
-// Latest says whether the page at va is the one of its set that was used last, as nearly
-// always. An access all of whose pages are that costs nothing and changes nothing, so Touch
-// can be left out.
+// TouchPage is Touch of what is known to be in one page.
+func (t *TLB) TouchPage(s *Space, va mem.Addr) (stlbHits, refs int) {
+	if s.low == noTag { // pages of several sizes
+		_, stlbHits, refs = t.page(s, va)
+		return stlbHits, refs
+	}
+	tag := tag(va>>(s.shift&63))<<16 | s.low
+	l1 := &t.l1[s.lo&3]
+	hit, out := l1.use(tag)
+	if hit {
+		t.latest[s.lo&3].note(tag)
+		return 0, 0
+	}
+	second := t.second(s.lo)
+	hit, out2 := second.use(tag)
+	if hit {
+		t.latest[s.lo&3].note(tag)
+		t.Stat.STLBHits++
+		return 1, 0
+	}
+	_, refs, ok := t.walk(s, va)
+	if !ok {
+		l1.undo(tag, out)
+		second.undo(tag, out2)
+		return 0, refs
+	}
+	t.latest[s.lo&3].note(tag)
+	return 0, refs
+}
+
+// Latest says whether the page at va is known to be the one of its set that was used last,
+// as nearly always. An access all of whose pages are that costs nothing and changes nothing,
+// so Touch can be left out.
 func (t *TLB) Latest(s *Space, va mem.Addr) bool {
-	a, page := &t.l1[s.lo%NumPageSizes], va>>(s.shift&63)
-	return a.tags[int(uint64(page)&a.mask)*a.ways] == tag(page)<<16|s.low
+	l, page := &t.latest[s.lo&3], va>>(s.shift&63)
+	return l.tags[uint64(page)&l.mask%latestTags] == tag(page)<<16|s.low
 }
 
 func (t *TLB) touch(s *Space, va mem.Addr, n int) (stlbHits, refs int) {
@@ -112,6 +165,7 @@ func (t *TLB) touch(s *Space, va mem.Addr, n int) (stlbHits, refs int) {
 func (t *TLB) page(s *Space, va mem.Addr) (size PageSize, hit, refs int) {
 	for size = s.lo; size <= s.hi; size++ {
 		if a := &t.l1[size]; a.ways > 0 && a.hit(s.tag(va, size)) {
+			t.latest[size].note(s.tag(va, size))
 			return size, 0, 0
 		}
 	}
@@ -119,26 +173,31 @@ func (t *TLB) page(s *Space, va mem.Addr) (size PageSize, hit, refs int) {
 		tag := s.tag(va, size)
 		if a := t.second(size); a.ways > 0 && a.hit(tag) {
 			t.l1[size].put(tag)
+			t.latest[size].note(tag)
 			t.Stat.STLBHits++
 			return size, 1, 0
 		}
 	}
-	return t.walk(s, va)
+	size, refs, ok := t.walk(s, va)
+	if ok {
+		tag := s.tag(va, size)
+		t.second(size).put(tag)
+		t.l1[size].put(tag)
+		t.latest[size].note(tag)
+	}
+	return size, 0, refs
 }
 
-// walk brings the page at va into both levels.
-func (t *TLB) walk(s *Space, va mem.Addr) (size PageSize, hit, refs int) {
-	size, refs, ok := t.walker.walk(s, va)
+// walk finds the page at va. Where there is none it is as large as the space's smallest.
+func (t *TLB) walk(s *Space, va mem.Addr) (size PageSize, refs int, ok bool) {
+	size, refs, ok = t.walker.walk(s, va)
 	t.Stat.Walks++
 	t.Stat.Refs += uint64(refs)
 	if !ok {
 		t.Stat.Faults++
-		return Page4K, 0, refs
+		size = s.lo
 	}
-	tag := s.tag(va, size)
-	t.second(size).put(tag)
-	t.l1[size].put(tag)
-	return size, 0, refs
+	return size, refs, ok
 }
 
 // second is the second level for pages of a size.
@@ -172,6 +231,7 @@ func (t *TLB) Invalidate(s *Space, va mem.Addr, n int) {
 func (t *TLB) drop(gone func(tag) bool) {
 	for p := range t.l1 {
 		t.l1[p].drop(gone)
+		t.latest[p].tags = [latestTags]tag{}
 	}
 	t.stlb.drop(gone)
 	t.stlb1G.drop(gone)

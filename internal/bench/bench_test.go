@@ -23,6 +23,10 @@ func BenchmarkNative64(b *testing.B) { benchmark(b, "native/64") }
 
 func BenchmarkNative1514(b *testing.B) { benchmark(b, "native/1514") }
 
+func BenchmarkPaging4K(b *testing.B) { benchmark(b, "paging/4k") }
+
+func BenchmarkPaging2M(b *testing.B) { benchmark(b, "paging/2m") }
+
 func BenchmarkPorts1024(b *testing.B) { benchmark(b, "ports/1024") }
 
 func benchmark(b *testing.B, name string) {
