@@ -100,7 +100,8 @@ func NewTLB(c TLBConfig) (*TLB, error) {
 
 // Touch is an access to the n bytes from va on. It says how often the second level had to
 // be asked and knew the page, and how many entries of tables were read for pages that it
-// did not know either. A page that is not mapped is walked for every time.
+// did not know either. A page that is not mapped is walked for every time, and is as large
+// as the smallest of the space.
 func (t *TLB) Touch(s *Space, va mem.Addr, n int) (stlbHits, refs int) {
 	if s.SamePage(va, va+mem.Addr(n)-1) {
 		if t.Latest(s, va) {
