@@ -63,7 +63,10 @@ type Chain struct {
 }
 
 // Reset empties the chain and keeps its slices for use.
-func (c *Chain) Reset() { *c = Chain{Out: c.Out[:0], In: c.In[:0]} }
+func (c *Chain) Reset() {
+	c.Head, c.OutLen, c.InLen = 0, 0, 0
+	c.Out, c.In = c.Out[:0], c.In[:0]
+}
 
 // A Device is the host's side of a ring.
 type Device struct {
@@ -105,12 +108,29 @@ func (d *Device) Next(now sim.Time, c *Chain) (ok bool, err error) {
 		return false, d.err
 	}
 	c.Head = head
-	if err := d.walk(c, r.desc, head, r.size, false); err != nil {
-		d.err = err
-		return false, err
+	if !d.single(c, head) {
+		if err := d.walk(c, r.desc, head, r.size, false); err != nil {
+			d.err = err
+			return false, err
+		}
 	}
 	d.last++
 	return true, nil
+}
+
+// single is walk of a chain of one buffer that the device may write, as nearly all for
+// receiving are. False says that it is another, or breaks the format.
+func (d *Device) single(c *Chain, head uint16) bool {
+	e := getDesc(d.r.desc, head)
+	if e.flags&(descWrite|descNext|descIndirect) != descWrite {
+		return false
+	}
+	b := d.r.mem.Bytes(e.addr, int(e.len))
+	if b == nil || c.OutLen+c.InLen+uint64(e.len) >= 1<<32 {
+		return false
+	}
+	c.In, c.InLen = append(c.In, b), c.InLen+uint64(e.len)
+	return true
 }
 
 // walk follows a chain from descriptor i of a table on. A chain has at most as many

@@ -99,7 +99,31 @@ func (d *Driver) Add(at sim.Time, out, in []Buffer) (head uint16, ok bool) {
 	}
 	d.links[head].chain, d.links[head].posted = uint16(n), posted
 	d.free, d.left = d.links[last].next, d.left-uint16(n)
+	d.publish(at, head)
+	return head, true
+}
 
+// AddOwn publishes at the time at every free descriptor as a chain by itself: of number
+// i the device may write the size bytes at base+i*size. It returns how many there were.
+func (d *Driver) AddOwn(at sim.Time, base mem.Addr, size uint32) (n int) {
+	r := d.r
+	if d.err != nil {
+		return 0
+	}
+	for ; d.left > 0; n++ {
+		i := d.free
+		l := &d.links[i]
+		putDesc(r.desc, i, desc{base + mem.Addr(i)*mem.Addr(size), size, descWrite, l.next})
+		l.chain, l.posted = 1, size
+		d.free, d.left = l.next, d.left-1
+		d.publish(at, i)
+	}
+	return n
+}
+
+// publish puts a chain on the avail ring.
+func (d *Driver) publish(at sim.Time, head uint16) {
+	r := d.r
 	slot := d.idx & r.mask
 	binary.LittleEndian.PutUint16(r.avail[ringHead+availLen*int(slot):], head)
 	r.availAt[slot] = at
@@ -109,7 +133,6 @@ func (d *Driver) Add(at sim.Time, out, in []Buffer) (head uint16, ok bool) {
 		r.await = nil
 		f(at)
 	}
-	return head, true
 }
 
 // KickNeeded says whether the device wants to be told of the chains that were

@@ -470,3 +470,65 @@ func BenchmarkRing(b *testing.B) {
 		r.Driver.Get(0)
 	}
 }
+
+// AddOwn is Add of every free descriptor by itself, to the last byte of the ring.
+func TestAddOwnIsAddOfEach(t *testing.T) {
+	const size, each = 8, 100
+	both(t, func(t *testing.T, f Features) {
+		one, mOne, at := bench(t, size, f)
+		all, mAll, _ := bench(t, size, f)
+		for round := range 20 {
+			now := sim.Time(round)
+			var want []uint16
+			for one.Driver.Free() > 0 {
+				head, ok := one.Driver.Add(now, nil, []Buffer{{at + each*mem.Addr(one.Driver.NextHead()), each}})
+				require.True(t, ok)
+				want = append(want, head)
+			}
+			assert.Equal(t, len(want), all.Driver.AddOwn(now, at, each))
+			for k := range 1 + round%size { // some come back, not in order
+				for _, r := range []*Ring{one, all} {
+					var c Chain
+					ok, err := r.Device.Next(now, &c)
+					require.NoError(t, err)
+					require.True(t, ok)
+					r.Device.Push(now, c.Head, uint32(k))
+				}
+			}
+			for {
+				a, n, ok := one.Driver.Get(now)
+				b, m, also := all.Driver.Get(now)
+				require.Equal(t, []any{a, n, ok}, []any{b, m, also})
+				if !ok {
+					break
+				}
+			}
+			require.Equal(t, mOne.Bytes(0, mOne.Size()), mAll.Bytes(0, mAll.Size()))
+			require.Equal(t, one.availAt, all.availAt)
+		}
+	})
+}
+
+// A chain of one buffer that takes the short way is the chain that the long way finds, and
+// what the long way refuses the short one does not take.
+func TestShortWayOfOneBufferIsTheLongOne(t *testing.T) {
+	r, m, at := bench(t, 8, FRingIndirect)
+	end := mem.Addr(m.Size())
+	for _, d := range []desc{
+		{at, 100, descWrite, 0}, {at, 0, descWrite, 5}, {end - 10, 10, descWrite, 0}, {end - 10, 11, descWrite, 0},
+		{^mem.Addr(0), 2, descWrite, 0}, {at, 1 << 31, descWrite, 0}, {at, 100, 0, 0}, {at, 100, descWrite | descNext, 1},
+		{at, 16, descWrite | descIndirect, 0}, {at, 100, descWrite | 0xfff8, 0},
+	} {
+		putDesc(r.desc, 0, d)
+		for _, had := range []uint64{0, 1<<32 - 101, 1<<32 - 100} {
+			short, long := Chain{InLen: had}, Chain{InLen: had}
+			err := r.Device.walk(&long, r.desc, 0, 1, false)
+			if r.Device.single(&short, 0) {
+				require.NoError(t, err, "%+v behind %d", d, had)
+				assert.Equal(t, long, short, "%+v behind %d", d, had)
+			} else if err == nil {
+				assert.NotEqual(t, descWrite, d.flags&7, "%+v behind %d", d, had)
+			}
+		}
+	}
+}

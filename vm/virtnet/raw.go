@@ -58,12 +58,18 @@ func (n *RawNIC) Receive(budget int, to []raw.Frame) []raw.Frame {
 
 // receive is virtnet_receive of a pair, until there are so many frames.
 func (n *RawNIC) receive(p *pair, most int, to []raw.Frame) []raw.Frame {
+	now := p.d.cpu.Now()
 	for len(to) < most {
-		head, length, ok := p.rx.Driver.Get(p.d.cpu.Now())
-		if !ok {
-			break
+		head, length, ok := p.rx.Driver.Get(now)
+		if !ok { // by then; what was done since has taken time
+			if now = p.d.cpu.Now(); !p.rx.Driver.Pending(now) {
+				break
+			}
+			continue
 		}
-		if p.receiveBuf(head, length) {
+		if b := p.plain(head, length); b != nil {
+			to = append(to, raw.Frame{Data: b, Tag: p.rx.Tag(head)})
+		} else if p.receiveBuf(head, length) {
 			to = append(to, raw.Frame{Data: n.whole(p.packet.Parts), Tag: p.rx.Tag(head)})
 		}
 	}
