@@ -24,8 +24,8 @@ type buffers struct {
 // A head is one chain.
 type head struct {
 	head  uint16
-	segs  int // pieces
-	descs int
+	segs  int32 // pieces
+	descs int32
 	room  int // bytes
 	got   int // of them, filled
 }
@@ -44,6 +44,7 @@ func (b *buffers) add(c *virtio.Chain, m *mem.Memory) error {
 	if len(c.Out) > 0 {
 		return fmt.Errorf("%w: a readable buffer for receiving", virtio.ErrOrder)
 	}
+	b.makeRoom(len(c.In))
 	was := len(b.segs)
 	segs, err := segments(b.segs, c.In, m)
 	b.mem = m
@@ -54,23 +55,34 @@ func (b *buffers) add(c *virtio.Chain, m *mem.Memory) error {
 		return fmt.Errorf("%w: %d bytes for receiving, less than a header", virtio.ErrOrder, c.InLen)
 	}
 	b.segs = segs
-	b.heads = append(b.heads, head{head: c.Head, segs: len(segs) - was, descs: len(c.In), room: int(c.InLen)})
-	b.grow()
+	b.heads = append(b.heads, head{head: c.Head, segs: int32(len(segs) - was), descs: int32(len(c.In)), room: int(c.InLen)})
 	b.room += int(c.InLen)
 	b.descs += len(c.In)
 	return nil
 }
 
-// grow keeps the whole of what has been allocated, so that drop can go back to its
-// front.
-func (b *buffers) grow() {
-	if cap(b.segs) > cap(b.allSegs) {
-		b.allSegs = b.segs
+// makeRoom sees to it that one more chain, of so many pieces, fits behind what is there.
+func (b *buffers) makeRoom(pieces int) {
+	if len(b.heads) == cap(b.heads) {
+		b.heads = toFront(&b.allHeads, b.heads, 1)
 	}
-	if cap(b.heads) > cap(b.allHeads) {
-		b.allHeads = b.heads
+	if cap(b.segs)-len(b.segs) < pieces {
+		b.segs = toFront(&b.allSegs, b.segs, pieces)
 	}
 }
+
+// toFront moves a list to the front of all that was allocated for it, and allocates more
+// if less than three quarters of that would be free: then moving costs little for each
+// that is added.
+func toFront[T any](all *[]T, list []T, more int) []T {
+	if need := 4 * (len(list) + more); cap(*all) < need {
+		*all = make([]T, 0, max(2*need, leastRoom))
+	}
+	return append((*all)[:0], list...)
+}
+
+// leastRoom is how much of a list is allocated at least.
+const leastRoom = 256
 
 // space is where the next frame may go.
 func (b *buffers) space(mergeable bool) []syscall.Segment {
@@ -111,20 +123,21 @@ func (b *buffers) setBuffers(k uint16) {
 // numBuffersAt is where num_buffers stands in a header.
 const numBuffersAt = 10
 
+// dropFirst is drop of one.
+func (b *buffers) dropFirst() {
+	h := &b.heads[0]
+	b.room -= h.room
+	b.descs -= int(h.descs)
+	b.heads, b.segs = b.heads[1:], b.segs[h.segs:]
+}
+
 // drop forgets the first k chains.
 func (b *buffers) drop(k int) {
 	segs := 0
 	for _, h := range b.heads[:k] {
-		segs += h.segs
+		segs += int(h.segs)
 		b.room -= h.room
-		b.descs -= h.descs
+		b.descs -= int(h.descs)
 	}
 	b.heads, b.segs = b.heads[k:], b.segs[segs:]
-	if len(b.heads) == 0 || cap(b.segs) < slack || cap(b.heads) < slack { // back to the front
-		b.heads = append(b.allHeads[:0], b.heads...)
-		b.segs = append(b.allSegs[:0], b.segs...)
-	}
 }
-
-// slack is how much room behind what is there is enough to leave it where it is.
-const slack = 32

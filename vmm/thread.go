@@ -170,7 +170,7 @@ func (w *thread) used(n int) {
 		w.Rx.SetTag(h.head, w.Tag())
 		w.Rx.Device.Push(now, h.head, uint32(n))
 		w.task.Account().Once(cost.VmmAddUsed)
-		w.rx.drop(1)
+		w.rx.dropFirst()
 		return
 	}
 	filled := w.rx.fill(n, w.Mergeable)
