@@ -310,19 +310,13 @@ func (w *vhost) take(c *CPU, s *skb) {
 // copyOut copies a frame and its header into the buffers, which have room, and returns
 // how many bytes that were.
 func (w *vhost) copyOut(c *CPU, s *skb) int {
-	to := pieces{list: w.chain.In}
-	if first := to.list[0]; len(first) >= virtio.HdrLen {
-		w.putHdr(first, s)
-		to.step(virtio.HdrLen)
-	} else {
-		w.putHdr(w.hdr[:], s)
-		to.write(w.hdr[:])
-	}
-	to.write(s.data)
-	for i := range s.nfrags {
-		to.write(s.frags.buf[i].data)
-	}
 	need := int(s.length) + virtio.HdrLen
+	if first := w.chain.In[0]; len(first) >= need && s.nfrags == 0 { // nearly every frame
+		w.putHdr(first, s)
+		copyFrame(first[virtio.HdrLen:], s.data)
+	} else {
+		w.writePieces(s)
+	}
 	if c.tlb != nil {
 		w.touchPieces(c, w.chain.In, need)
 	}
@@ -335,7 +329,8 @@ func (w *vhost) copyOut(c *CPU, s *skb) int {
 	}
 	w.rx.ring.SetTag(w.heads[0].head, virtio.Tag{ID: s.id, Arrived: s.arrived})
 	left := need
-	for _, h := range w.heads {
+	for i := range w.heads {
+		h := &w.heads[i]
 		n := min(h.room, left)
 		left -= n
 		w.used = append(w.used, usedChain{h.head, uint32(n)})
@@ -345,6 +340,26 @@ func (w *vhost) copyOut(c *CPU, s *skb) int {
 	w.tap.stat.RxFrames++
 	w.tap.stat.RxBytes += uint64(s.length)
 	return need
+}
+
+// writePieces writes a frame and its header into buffers of any shape.
+func (w *vhost) writePieces(s *skb) {
+	to := pieces{list: w.chain.In}
+	w.putHdr(w.hdr[:], s)
+	to.write(w.hdr[:])
+	to.write(s.data)
+	for i := range s.nfrags {
+		to.write(s.frags.buf[i].data)
+	}
+}
+
+// copyFrame copies a frame to where there is room for it.
+func copyFrame(to, from []byte) {
+	if n := len(from); 32 <= n && n <= 64 {
+		mem.Copy64(to, from, n)
+	} else {
+		copy(to, from)
+	}
 }
 
 // putHdr writes the header of s.

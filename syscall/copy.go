@@ -56,7 +56,11 @@ func (t *Task) CopyOutBehind(s Segment, header, b []byte) (n int, ok bool) {
 	if len(theirs) < n {
 		return 0, false
 	}
-	copy(theirs, header)
+	if len(header) == vnetHdrLen {
+		*(*[vnetHdrLen]byte)(theirs) = *(*[vnetHdrLen]byte)(header)
+	} else {
+		copy(theirs, header)
+	}
 	if behind := theirs[len(header):]; 32 <= len(b) && len(b) <= 64 {
 		mem.Copy64(behind, b, len(b))
 	} else {
@@ -65,6 +69,9 @@ func (t *Task) CopyOutBehind(s Segment, header, b []byte) (n int, ok bool) {
 	t.host.Account.ChargeBytes(cost.TunPutUser, 2, uint64(n))
 	return n, true
 }
+
+// vnetHdrLen is the length of the header that a tap with IFF_VNET_HDR has.
+const vnetHdrLen = 12
 
 // CopyIn fills b from the guest at the cursor and returns how many bytes were
 // there, with EFAULT as CopyOut.
