@@ -51,7 +51,7 @@ func compareCommand() *cobra.Command {
 	m := comparer{axes: newAxes()}
 	c := &cobra.Command{
 		Use:   "compare [FILE…] [flags]",
-		Short: "Send the same frames every way there is: what each costs, carries and gives up",
+		Short: "The same frames every way there is: what each costs and gives up",
 		Long: `Compare runs a load or captures once for each path, with tasks pinned and not, and
 with small and huge pages, and prints three tables:
 
