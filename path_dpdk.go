@@ -41,8 +41,10 @@ func checkDPDK(c *Config) error {
 		switch n := &c.NICs[i]; {
 		case n.Bridge == NoBridge:
 			return c.cannot("%s: a NIC on no bridge", n.Name)
-		case n.Queues > 1:
-			return c.cannot("%s: %d queues; one core polls one of each NIC", n.Name, n.Queues)
+		case n.Queues > 1 && (c.Path != DPDK || !c.UserSwitch.Pairs || len(c.VMs) > 0):
+			return c.cannot("%s: %d queues; but for Pairs without guests one core polls one of each NIC", n.Name, n.Queues)
+		case n.Queues != c.NICs[0].Queues:
+			return c.cannot("%s: %d queues, and %s has %d; each core polls one of every NIC", n.Name, n.Queues, c.NICs[0].Name, c.NICs[0].Queues)
 		case n.Offloads != Offloads{}:
 			return c.cannot("%s: offloads", n.Name)
 		}
@@ -67,7 +69,8 @@ func checkDPDK(c *Config) error {
 // vector drivers.
 type UserSwitch struct {
 	// Pairs joins ports two and two, as testpmd forwards: the first NIC with the second.
-	// No bridge is asked.
+	// No bridge is asked. Without guests there may be several cores, as many as the NICs
+	// have queues: each polls one of every NIC, and frames stay on their core.
 	Pairs  bool
 	Burst  int          // frames that a port is asked for at once; 0 means 32
 	Scalar bool         // drivers of NICs without vector code
@@ -79,12 +82,25 @@ type UserSwitch struct {
 type pmd struct {
 	*vswitch.Switch
 	core *kernel.Core
-	pool *vswitch.Pool
+	pool *vswitch.Pool // of all cores
 	devs []*kernel.UserNet
+	rest []*pmd // on further cores
 }
 
 // Poll is one round of the switch.
 func (p *pmd) Poll(*kernel.Core) bool { return p.Switch.Poll() }
+
+// Check finds packet buffers that nobody has: those of all cores are one pool.
+func (p *pmd) Check() error {
+	if p.pool == nil {
+		return nil // the first core has counted
+	}
+	held := p.Held()
+	for _, q := range p.rest {
+		held += q.Held()
+	}
+	return p.pool.Check(held)
+}
 
 // slack is the mbufs beside those of rings: as many as a burst for every port, and more.
 const slack = 1024
@@ -104,29 +120,46 @@ func (h *Host) poller() (*pmd, error) {
 		}
 		buffers += pmdRings(&h.cfg.NICs[i]).Buffers()
 	}
-	p := &pmd{}
-	var err error
-	if p.pool, err = newPool(h.Memory, buffers); err != nil {
-		return nil, err
-	}
-	if p.core, err = h.Kernel.AddPoller(kernel.PollerConfig{}, p); err != nil {
-		return nil, err
-	}
-	c := vswitch.Config{Core: p.core, Bridge: h.Bridge, Pool: p.pool, Burst: h.cfg.UserSwitch.Burst, Kind: h.cfg.UserSwitch.Kind}
-	if h.cfg.UserSwitch.Pairs {
-		c.Bridge = nil
-	}
-	p.Switch, err = vswitch.New(c)
+	pool, err := newPool(h.Memory, buffers)
 	if err != nil {
-		return nil, h.cfg.cannot("%v", err)
+		return nil, err
+	}
+	p, err := h.newPoller("")
+	if err != nil {
+		return nil, err
+	}
+	p.pool = pool
+	for i := 1; len(h.cfg.NICs) > 0 && h.cfg.Path == DPDK && i < h.cfg.NICs[0].Queues; i++ {
+		q, err := h.newPoller(fmt.Sprintf("pmd%d", i))
+		if err != nil {
+			return nil, err
+		}
+		p.rest = append(p.rest, q)
 	}
 	h.pmd = p
 	return p, nil
 }
 
+// newPoller is a switch on a core of its own.
+func (h *Host) newPoller(name string) (*pmd, error) {
+	p := &pmd{}
+	var err error
+	if p.core, err = h.Kernel.AddPoller(kernel.PollerConfig{Name: name}, p); err != nil {
+		return nil, err
+	}
+	c := vswitch.Config{Core: p.core, Bridge: h.Bridge, Burst: h.cfg.UserSwitch.Burst, Kind: h.cfg.UserSwitch.Kind}
+	if h.cfg.UserSwitch.Pairs {
+		c.Bridge = nil
+	}
+	if p.Switch, err = vswitch.New(c); err != nil {
+		return nil, h.cfg.cannot("%v", err)
+	}
+	return p, nil
+}
+
 // pmdRings is how the driver in user space sets a NIC up.
 func pmdRings(n *NIC) dpdk.Config {
-	return dpdk.Config{RxRing: n.Ring, FreeThresh: max(min(32, n.Ring/4), 1), DropEn: n.DropEn}
+	return dpdk.Config{Queues: n.Queues, RxRing: n.Ring, FreeThresh: max(min(32, n.Ring/4), 1), DropEn: n.DropEn}
 }
 
 // openNIC makes a NIC that the process polls.
@@ -152,11 +185,16 @@ func (h *Host) openNIC(n *NIC) error {
 	if err != nil {
 		return err
 	}
-	port, err := d.Port(p.core, 0, u.Index())
-	if err != nil {
-		return err
+	for i, q := range append([]*pmd{p}, p.rest...) {
+		port, err := d.Port(q.core, i, u.Index())
+		if err != nil {
+			return err
+		}
+		if err := q.plug(port, u, n.Port, true); err != nil {
+			return err
+		}
 	}
-	return p.plug(port, u, n.Port, true)
+	return nil
 }
 
 // plug gives the switch a port.

@@ -10,6 +10,7 @@ import (
 	"ringside"
 	"ringside/bridge"
 	"ringside/cost"
+	"ringside/load"
 	"ringside/sim"
 	"ringside/vm"
 	"ringside/vm/app"
@@ -59,6 +60,31 @@ func TestDPDKForwardsBetweenNICs(t *testing.T) {
 	busy := r.CPUs[len(r.CPUs)-1]
 	assert.InDelta(t, r.VirtualNs, busy.BusyNs, 100, "the core is never idle")
 	assert.Positive(t, r.Bill.Count(cost.PMDIdle))
+}
+
+// Pairs of ports may have several cores: each has a queue of every NIC, every frame leaves
+// once, and a queue without buffers wakes nobody's core too late.
+func TestDPDKPairsRunOnSeveralCores(t *testing.T) {
+	for _, drop := range []bool{false, true} {
+		in, err := load.New(load.Config{Spec: load.Spec{Flows: 64}, Dests: []load.MAC{{2, 5, 5, 5, 5, 5}}, LinkBPS: 100e9, Frames: 20000})
+		require.NoError(t, err)
+		out := &offered{}
+		h, err := ringside.New(ringside.Config{
+			Path: ringside.DPDK, Queues: 3, Ring: 64, LinkBPS: 100e9, DropEn: drop, UserSwitch: ringside.UserSwitch{Pairs: true},
+			NICs: []ringside.NIC{{Wire: in}, {Wire: out}},
+		})
+		require.NoError(t, err)
+		require.NoError(t, h.Run())
+		require.NoError(t, h.Check())
+		r := h.Report()
+		assert.True(t, r.Conservation.Balanced)
+		assert.Positive(t, len(out.back))
+		assert.Zero(t, r.Conservation.InFlight)
+		for _, cpu := range r.CPUs[len(r.CPUs)-3:] {
+			assert.Positive(t, cpu.BusyNs, cpu.Name)
+		}
+		h.Close()
+	}
 }
 
 // Guests with stacks talk over vhost-user rings, and the host's kernel does nothing but

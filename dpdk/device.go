@@ -35,6 +35,8 @@ type Device struct {
 	err error // the first register that could not be written
 	rx  []rxQueue
 	tx  []txQueue
+
+	ports []*Port
 }
 
 // The least and the most descriptors of a ring.
@@ -177,6 +179,7 @@ func (d *Device) Port(core vswitch.Core, queue int, index int32) (*Port, error) 
 	}
 	p := &Port{dev: d, core: core, touch: vswitch.TouchOn(core), q: queue, i: index, rx: &d.rx[queue], tx: &d.tx[queue]}
 	d.nic.Watch(p.arrived)
+	d.ports = append(d.ports, p)
 	return p, nil
 }
 

@@ -104,8 +104,22 @@ func (p *Port) Receive(burst []*vswitch.Mbuf) int {
 		q.held, p.quiet = 0, 0
 		p.core.Charge(cost.EthIgbRxDoorbell, 1)
 		p.write(nic.RDT(p.q), (q.next+q.size-1)%q.size)
+		p.released()
 	}
 	return n
+}
+
+// released tells the device's other ports that it has buffers again: one queue without
+// may have stalled all.
+func (p *Port) released() {
+	if len(p.dev.ports) == 1 {
+		return
+	}
+	for _, o := range p.dev.ports {
+		if o != p {
+			o.arrived()
+		}
+	}
 }
 
 // charge is what a burst has cost.

@@ -113,3 +113,11 @@ func (p *Pool) Size() int { return len(p.all) }
 
 // Left is the number of free buffers.
 func (p *Pool) Left() int { return len(p.free) }
+
+// Check finds buffers that nobody has, if those who take some have so many.
+func (p *Pool) Check(held int) error {
+	if p.Left()+held != p.Size() {
+		return fmt.Errorf("vswitch: %d of %d packet buffers are free and %d with ports", p.Left(), p.Size(), held)
+	}
+	return nil
+}

@@ -36,6 +36,8 @@ func without(source, machine, what string, published float64, why string) Row {
 	return Row{What: what, Machine: machine, Source: source, Status: "READ", Unit: "Mpps", Published: published, Why: why}
 }
 
+func (r Row) with(k workload.Knobs) Row { r.knobs = k; return r }
+
 func (r Row) derived() Row { r.Status = "DERIVED"; return r }
 func (r Row) priced() Row  { r.Priced = true; return r }
 func (r Row) retp() Row    { r.retpoline = true; r.What += ", retpolines"; return r }
@@ -128,9 +130,25 @@ func virtioRows() []Row {
 	}
 }
 
+// scalingRows have as many queues as cores, and flows spread over them.
 func scalingRows() []Row {
-	return []Row{
-		without("S1", "e5-1650v4", "DPDK drop, 5 cores", 115.5, "the process that polls has one core"),
-		without("S16", "e5-2650", "FreeBSD forwarding, 8 queues", 5.79, "another kernel, with a lock that it has lost since"),
+	rows := []Row{
+		at("S1", "e5-1650v4", "XDP redirect, ring 128", "xdp-redirect", 7.58).with(workload.Knobs{Ring: 128}),
+		at("S1", "e5-1650v4", "iptables raw drop, 6 cores (linear)", "kernel-drop", 28.8).derived().with(workload.Knobs{Cores: 6}),
+		at("S1", "e5-1650v4", "XDP drop, 6 cores (ceiling of the bus)", "xdp-drop", 115).with(workload.Knobs{Cores: 6}),
 	}
+	for _, c := range []struct {
+		ring int
+		mpps float64
+	}{{1024, 29.8}, {512, 34.0}, {256, 46.1}, {128, 43.4}} {
+		what := fmt.Sprintf("XDP redirect, 6 queues, ring %d", c.ring)
+		rows = append(rows, at("S1", "e5-1650v4", what, "xdp-redirect", c.mpps).with(workload.Knobs{Cores: 6, Ring: c.ring}))
+	}
+	for i, mpps := range []float64{74.5, 97.6, 109.4, 115.5} {
+		what := fmt.Sprintf("DPDK drop, %d cores", i+2)
+		rows = append(rows, at("S1", "e5-1650v4", what, "pmd-drop", mpps).with(workload.Knobs{Cores: i + 2}))
+	}
+	return append(rows,
+		without("S16", "e5-2650", "FreeBSD forwarding, 8 queues", 5.79, "another kernel, with a lock that it has lost since"),
+	)
 }

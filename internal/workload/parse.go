@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ringside/load"
+	"ringside/nic"
 )
 
 // A Task is a workload with its knobs.
@@ -22,6 +23,7 @@ const (
 	maxFlows = 1 << 20
 	maxBatch = 512
 	maxRing  = 4096
+	maxCores = nic.MaxQueues
 )
 
 // Parse reads a workload's name and its knobs, as in "l2fwd,batch=8,size=128".
@@ -38,7 +40,7 @@ func Parse(s string) (t Task, err error) {
 		name, text, _ := strings.Cut(w, "=")
 		at, lo, hi := t.knob(name)
 		if at == nil {
-			return t, fmt.Errorf("%s: there is no knob %q: size, flows, batch, ring and plain are, as in %s", words[0], name, Example)
+			return t, fmt.Errorf("%s: there is no knob %q: size, flows, batch, ring, cores and plain are, as in %s", words[0], name, Example)
 		}
 		n, err := strconv.Atoi(text)
 		if err != nil || n < lo || n > hi {
@@ -51,6 +53,9 @@ func Parse(s string) (t Task, err error) {
 	}
 	if t.Ring%8 != 0 {
 		return t, fmt.Errorf("%s: ring is a multiple of 8, and %d is none", words[0], t.Ring)
+	}
+	if t.Cores > 1 && !t.Scales() {
+		return t, fmt.Errorf("%s: it runs on one core: a bridge in user space and guests are not shared out", words[0])
 	}
 	return t, nil
 }
@@ -66,6 +71,8 @@ func (k *Knobs) knob(name string) (at *int, lo, hi int) {
 		return &k.Batch, 1, maxBatch
 	case "ring":
 		return &k.Ring, 8, maxRing
+	case "cores":
+		return &k.Cores, 1, maxCores
 	}
 	return nil, 0, 0
 }
@@ -73,7 +80,7 @@ func (k *Knobs) knob(name string) (at *int, lo, hi int) {
 // String is the task as Parse reads it.
 func (t Task) String() string {
 	s := t.Name
-	for _, name := range []string{"size", "flows", "batch", "ring"} {
+	for _, name := range []string{"size", "flows", "batch", "ring", "cores"} {
 		if at, _, _ := t.knob(name); *at != 0 {
 			s += fmt.Sprintf(",%s=%d", name, *at)
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestTasksAreReadAndWrittenAlike(t *testing.T) {
-	for _, s := range []string{"l2fwd", "l2fwd,batch=1", "switch-p2v,size=1518,flows=1000,ring=4096,plain", Example} {
+	for _, s := range []string{"l2fwd", "l2fwd,batch=1", "switch-p2v,size=1518,flows=1000,ring=4096,plain", "pmd-drop,flows=9,cores=16,plain", Example} {
 		task, err := Parse(s)
 		require.NoError(t, err)
 		assert.Equal(t, s, task.String())
@@ -34,6 +34,11 @@ func TestTasksThatCannotBe(t *testing.T) {
 		"l2fwd,ring=12":         "multiple of 8",
 		"l2fwd,plain,plain":     "no knob \"plain\"",
 		"l2fwd,flows=1e3":       "from 1 to",
+		"l2fwd,cores=17":        "from 1 to 16",
+		"switch-p2p,cores=2":    "on one core",
+		"afxdp-fwd,cores=2":     "on one core",
+		"vhost-rx,cores=2":      "on one core",
+		"tap-sink-same,cores=2": "on one core",
 	} {
 		_, err := Parse(s)
 		assert.ErrorContains(t, err, says, s)

@@ -15,9 +15,9 @@ import (
 type Result struct {
 	Frames   uint64  // that counted, in the time that was measured
 	PPS      float64 // of them, a second
-	CorePPS  float64 // a second that the busiest CPU was busy with more than polls that found nothing
+	CorePPS  float64 // of all cores, a second that the busiest CPU was busy with more than polls that found nothing
 	Busy     float64 // its share of the time
-	Cycles   float64 // of the busiest CPU, a frame
+	Cycles   float64 // of the busiest CPU, for each of its frames
 	Bound    Bound
 	Report   *ringside.Report // of the whole run
 	Interval sim.Time
@@ -75,11 +75,11 @@ func (s *Setup) run() (*Result, error) {
 	if err := until(s.Warmup); err != nil {
 		return nil, err
 	}
-	before, sent := h.Report(), total(offered)
+	before, sent := look(h), total(offered)
 	if err := until(s.Warmup + s.For); err != nil {
 		return nil, err
 	}
-	return s.read(before, h.Report(), total(offered)-sent), nil
+	return s.read(before, look(h), total(offered)-sent), nil
 }
 
 // plug puts a load on each wire that has one.
@@ -116,9 +116,24 @@ func total(list []*load.Generator) (n uint64) {
 	return n
 }
 
-// read makes a Result of two reports and how many frames were sent between them.
-func (s *Setup) read(before, after *ringside.Report, sent uint64) *Result {
-	r := &Result{Frames: s.Count(after) - s.Count(before), Report: after, Interval: s.For}
+// A glance is a report, and what each of its CPUs has spent on polls in user space that
+// found nothing.
+type glance struct {
+	*ringside.Report
+	idle []uint64 // cycles
+}
+
+func look(h *ringside.Host) glance {
+	g := glance{Report: h.Report()}
+	for _, a := range h.Kernel.Accounts() {
+		g.idle = append(g.idle, a.Price(cost.RteEthRxIdle, a.Count(cost.RteEthRxIdle), 0)/1000)
+	}
+	return g
+}
+
+// read makes a Result of two looks and how many frames were sent between them.
+func (s *Setup) read(before, after glance, sent uint64) *Result {
+	r := &Result{Frames: s.Count(after.Report) - s.Count(before.Report), Report: after.Report, Interval: s.For}
 	seconds := float64(s.For) / float64(sim.Second)
 	cpus := s.CPUs
 	if len(cpus) == 0 {
@@ -126,20 +141,21 @@ func (s *Setup) read(before, after *ringside.Report, sent uint64) *Result {
 			cpus = append(cpus, i)
 		}
 	}
-	var busy, cycles float64
+	var worked, cycles float64
 	for _, i := range cpus {
 		if i < 0 {
 			i += len(after.CPUs)
 		}
-		if b := float64(after.CPUs[i].BusyNs - before.CPUs[i].BusyNs); b > busy {
-			busy, cycles = b, float64(after.CPUs[i].Cycles-before.CPUs[i].Cycles)
+		busy := float64(after.CPUs[i].BusyNs-before.CPUs[i].BusyNs) / (seconds * 1e9)
+		r.Busy = max(r.Busy, busy)
+		if w := busy - float64(after.idle[i]-before.idle[i])/(seconds*float64(after.Hz)); w > worked {
+			worked, cycles = w, float64(after.CPUs[i].Cycles-before.CPUs[i].Cycles)
 		}
 	}
-	r.PPS, r.Busy = float64(r.Frames)/seconds, busy/(seconds*1e9)
-	worked := r.Busy - float64(idle(after)-idle(before))/(seconds*float64(after.Hz))
-	r.CorePPS, r.Cycles = r.PPS/max(worked, 1e-9), cycles/max(float64(r.Frames), 1)
+	r.PPS = float64(r.Frames) / seconds
+	r.CorePPS, r.Cycles = r.PPS/max(worked, 1e-9), cycles*float64(max(s.Cores, 1))/max(float64(r.Frames), 1)
 	switch {
-	case r.Busy >= full && (sent == 0 || float64(r.Frames) < 0.999*float64(sent)):
+	case worked >= full && (sent == 0 || float64(r.Frames) < 0.999*float64(sent)):
 		r.Bound = ByCPU
 	case float64(r.Frames) >= 0.999*float64(sent):
 		r.Bound = ByLink
@@ -147,15 +163,6 @@ func (s *Setup) read(before, after *ringside.Report, sent uint64) *Result {
 		r.Bound = ByDevice
 	}
 	return r
-}
-
-// idle is the cycles of polls in user space that found nothing. There is one core that
-// makes such.
-func idle(r *ringside.Report) (n uint64) {
-	for _, s := range r.Stages {
-		n += s.Ops[cost.PMDIdle.String()].Cycles
-	}
-	return n
 }
 
 var _ nic.Wire = (*load.Generator)(nil)

@@ -58,6 +58,34 @@ func TestTheAdaptersBoundHolds(t *testing.T) {
 	require.Equal(t, float64(m.NIC.PPS), r.PPS)
 }
 
+// Nothing is shared between cores, so a path that only cores make is linear in them; what
+// is the adapter's does not grow.
+func TestCoresAddUpUntilTheAdapterIsFull(t *testing.T) {
+	m, err := machine.Open("e5-1650v4")
+	require.NoError(t, err)
+	for _, name := range []string{"kernel-drop", "xdp-redirect", "udp-no-port", "l2fwd"} {
+		c, err := Find(name)
+		require.NoError(t, err)
+		require.True(t, c.Scales(), name)
+		one, err := c.Run(m, Knobs{Flows: 1024})
+		require.NoError(t, err)
+		two, err := c.Run(m, Knobs{Cores: 2})
+		require.NoError(t, err)
+		require.InEpsilon(t, 2, two.PPS/one.PPS, 0.03, name)
+		require.InEpsilon(t, 2, two.CorePPS/one.CorePPS, 0.03, name)
+		require.InEpsilon(t, one.Cycles, two.Cycles, 0.03, "%s: cycles are those of one core's frames", name)
+	}
+	c, err := Find("pmd-drop")
+	require.NoError(t, err)
+	two, err := c.Run(m, Knobs{Cores: 2})
+	require.NoError(t, err)
+	four, err := c.Run(m, Knobs{Cores: 4})
+	require.NoError(t, err)
+	require.Equal(t, ByDevice, four.Bound)
+	require.InEpsilon(t, two.PPS, four.PPS, 0.01)
+	require.Greater(t, four.CorePPS, 1.5*two.CorePPS, "cores that wait are not the bound")
+}
+
 func TestAnUnknownWorkloadIsToldWhatWasMeant(t *testing.T) {
 	_, err := Find("xdp-dorp")
 	require.ErrorContains(t, err, `did you mean "xdp-drop"?`)
