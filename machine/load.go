@@ -61,11 +61,16 @@ func Text(name string) ([]byte, error) {
 	return files.ReadFile("machines/" + name + ".yaml")
 }
 
+// IsFile says whether Open takes the words for a file, and not for the name of a machine.
+func IsFile(nameOrPath string) bool {
+	ext := strings.ToLower(filepath.Ext(nameOrPath))
+	return ext == ".yaml" || ext == ".yml" || strings.ContainsAny(nameOrPath, `/\`)
+}
+
 // Open loads a machine by name or from a file: whatever has a path separator in it or
 // ends in .yaml or .yml is a file, anything else is the name of a built-in machine.
 func Open(nameOrPath string) (*Machine, error) {
-	ext := strings.ToLower(filepath.Ext(nameOrPath))
-	if ext != ".yaml" && ext != ".yml" && !strings.ContainsAny(nameOrPath, `/\`) {
+	if !IsFile(nameOrPath) {
 		return builtin(nameOrPath)
 	}
 	f, err := os.Open(nameOrPath)

@@ -18,6 +18,7 @@ import (
 	"ringside/internal/sweep"
 	"ringside/internal/wholefile"
 	"ringside/load"
+	"ringside/machine"
 )
 
 // points are runs of machines that differ in some flags, on one load or on the same
@@ -90,13 +91,18 @@ func (p *points) given(but ...string) (list []sweep.Setting) {
 	return list
 }
 
-// read is the files beside captures that the outcome depends on.
-func (p *points) read() (files []string) {
-	if p.point.config != "" {
-		files = append(files, p.point.config)
-	}
-	if strings.HasSuffix(p.point.book, ".yaml") {
-		files = append(files, p.point.book)
+// read is the files beside captures that the outcome depends on, when these are the
+// settings of points.
+func read(settings []sweep.Setting) (files []string) {
+	for _, s := range settings {
+		switch {
+		case s.Flag == "config",
+			s.Flag == "book" && strings.HasSuffix(s.Value, ".yaml"),
+			s.Flag == "machine" && machine.IsFile(s.Value):
+			if !slices.Contains(files, s.Value) {
+				files = append(files, s.Value)
+			}
+		}
 	}
 	return files
 }

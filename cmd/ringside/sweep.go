@@ -166,7 +166,14 @@ func (s *sweeper) plan(knob, values string, files []string) (*sweep.Plan, error)
 		p.Settings = append(p.Settings, sweep.Setting{Flag: "load", Value: s.point.load.String()})
 	}
 	p.Settings = append(p.Settings, s.given(knob, p.By)...)
-	for _, name := range append(slices.Clone(files), s.read()...) {
+	all := slices.Clone(p.Settings)
+	for _, v := range p.Values {
+		all = append(all, sweep.Setting{Flag: knob, Value: v})
+	}
+	for _, v := range p.Series {
+		all = append(all, sweep.Setting{Flag: p.By, Value: v})
+	}
+	for _, name := range append(slices.Clone(files), read(all)...) {
 		f, err := fileOf(name)
 		if err != nil {
 			return nil, &usageError{err}
