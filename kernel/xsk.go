@@ -62,6 +62,8 @@ type XSK struct {
 	sent  int      // frames with the NIC, zero-copy: each has a place on the comp ring to come
 	began uint64   // frames of a process that forwards, on the tx ring
 	stat  XSKStat
+
+	pieces bool // zero-copy: the next descriptor goes on with a frame that is too long
 }
 
 // An XSKStat counts what a socket could not do (struct xdp_statistics), and what it did.

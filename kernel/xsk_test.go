@@ -127,6 +127,35 @@ func TestFramesLandInTheProcessMemory(t *testing.T) {
 	}
 }
 
+// A frame that is longer than a buffer is dropped once, whole: its last piece is no frame.
+func TestAFrameLongerThanABufferIsDroppedWhole(t *testing.T) {
+	for _, zeroCopy := range []bool{false, true} {
+		r, u, fence := withSocket(t, zeroCopy, xdp.ToSocket)
+		for i := range 28 {
+			u.x.Fill.PutAddr(uint64(i/14)<<15+uint64(i%14)*2304, 0)
+		}
+		u.x.Fill.Publish()
+		u.x.Start()
+		u.act, u.at = (*user).take, []sim.Time{10 * sim.Millisecond}
+		var whole [][]byte
+		for i, size := range []int{200, 2049, 2048, 3000, 3072, 60} {
+			f := to(0, 1, size)[0]
+			r.Play(sim.Time(i)*sim.Microsecond, f)
+			if size <= 2048 {
+				whole = append(whole, f)
+			}
+		}
+		require.NoError(t, r.Run())
+		assert.Equal(t, whole, u.taken, "zero-copy %v", zeroCopy)
+		assert.EqualValues(t, 3, r.Drops.ByReason()[cost.PktTooBig])
+		assert.EqualValues(t, 3, u.x.Stat().RxDropped)
+		b := r.Balance()
+		assert.EqualValues(t, 6, b.In)
+		assert.EqualValues(t, 3, b.Dropped)
+		assert.True(t, fenced(fence))
+	}
+}
+
 // What a process sends leaves by the wire, and its buffers come back; what it says that is
 // no frame is counted.
 func TestFramesOfAProcessLeave(t *testing.T) {

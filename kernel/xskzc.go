@@ -73,9 +73,14 @@ func (x *XSK) stock(now sim.Time) (n uint64) {
 	return n
 }
 
-// receive is igb_clean_rx_irq_zc for one frame; it returns the frame if that goes up.
+// receive is igb_clean_rx_irq_zc for one descriptor; it returns its frame if that goes up.
 func (x *XSK) receive(c *CPU, h *xdpHook, at int, desc nic.RxDesc, tag *nic.Tag) *skb {
 	buf, n := &x.q.buffers[at], desc.Len()
+	if last := desc.Status()&nic.RxEOP != 0; x.pieces || !last {
+		x.pieces = !last
+		x.discard(c, h, buf, n, tag)
+		return nil
+	}
 	ctx := &h.ctx
 	start := buf.addr - xdp.Headroom
 	room := x.k.mem.Bytes(start, xdp.Headroom+x.cfg.UMEM.Room)
@@ -89,9 +94,6 @@ func (x *XSK) receive(c *CPU, h *xdpHook, at int, desc nic.RxDesc, tag *nic.Tag)
 	h.stat.count(a)
 	from, to := ctx.Bounds()
 	f := rawFrame{tag.ID, tag.Arrived, start + mem.Addr(from), int32(to - from), int8(x.q.index)}
-	if desc.Status()&nic.RxEOP == 0 {
-		a = xdp.Drop // longer than a buffer: RLPML does not let it come so far
-	}
 	h.ran(c, f.id)
 	switch {
 	case a == xdp.Redirect && ctx.Target().Socket:
@@ -114,6 +116,17 @@ func (x *XSK) receive(c *CPU, h *xdpHook, at int, desc nic.RxDesc, tag *nic.Tag)
 	s.raw = true
 	h.send(c, a, s)
 	return nil
+}
+
+// discard gives back the buffer of a piece of a frame that is longer than a buffer, and
+// drops the frame with its last one. RLPML, which is of all queues, may let such frames in.
+func (x *XSK) discard(c *CPU, h *xdpHook, buf *rxBuffer, n int, tag *nic.Tag) {
+	c.one(cost.IgbCleanRxXdp, c.ghost(tag.ID))
+	x.spare = append(x.spare, buf.umem)
+	if !x.pieces {
+		x.stat.RxDropped++
+		h.lose(c, rawFrame{tag.ID, tag.Arrived, buf.addr, int32(n), int8(x.q.index)}, cost.PktTooBig)
+	}
 }
 
 // post is xsk_rcv_zc: the frame is in the process' memory already.
