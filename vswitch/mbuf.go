@@ -114,10 +114,24 @@ func (p *Pool) Size() int { return len(p.all) }
 // Left is the number of free buffers.
 func (p *Pool) Left() int { return len(p.free) }
 
-// Check finds buffers that nobody has, if those who take some have so many.
+// Check finds buffers that nobody has, or too many, if those who take some hold so many:
+// a flooded one is held by several.
 func (p *Pool) Check(held int) error {
-	if p.Left()+held != p.Size() {
-		return fmt.Errorf("vswitch: %d of %d packet buffers are free and %d with ports", p.Left(), p.Size(), held)
+	busy, holders := p.held()
+	if p.Left()+busy != p.Size() || holders != held {
+		return fmt.Errorf("vswitch: of %d packet buffers %d are free, and %d have %d holders, and ports hold %d",
+			p.Size(), p.Left(), busy, holders, held)
 	}
 	return nil
+}
+
+// held counts the buffers that somebody has, and all their holders.
+func (p *Pool) held() (busy, holders int) {
+	for i := range p.all {
+		if n := int(p.all[i].holders); n > 0 {
+			busy++
+			holders += n
+		}
+	}
+	return busy, holders
 }

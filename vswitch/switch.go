@@ -223,7 +223,7 @@ func (s *Switch) Held() (n int) {
 }
 
 // Check finds packet buffers that nobody has: between two rounds they are free or with
-// a port.
+// ports, a flooded one with several.
 func (s *Switch) Check() error {
 	if s.pool == nil {
 		return nil
