@@ -58,9 +58,13 @@ func (h *Host) addXSKNIC(n *NIC, cpu int) error {
 	if err != nil {
 		return err
 	}
+	domain, err := h.hostDomain(n)
+	if err != nil {
+		return err
+	}
 	name := n.Name + "-nic" // the switch's port has the name
 	_, err = h.Kernel.AddNIC(kernel.NICConfig{
-		Name: name, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu, Node: *n.Node, IRQAffinity: n.IRQAffinity,
+		Name: name, IOMMU: h.cfg.IOMMU, Domain: domain, Queues: n.Queues, Ring: n.Ring, ITR: n.ITR, DropEn: n.DropEn, FirstCPU: cpu, Node: *n.Node, IRQAffinity: n.IRQAffinity,
 		XDP: XDPConfig{Program: xdp.ToSocket, Name: "xsk"}, At: kernel.Interface{Alone: true},
 	}, func(irq nic.IRQ) (*nic.NIC, error) { return h.newNIC(n, h.Bridge.Config().MAC, irq) })
 	if err != nil {

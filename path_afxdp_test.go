@@ -68,6 +68,41 @@ func TestSocketsUnderLoad(t *testing.T) {
 	}
 }
 
+// Behind an IOMMU the NIC reaches the sockets' memory, and the guest gets what it got
+// without one.
+func TestSocketsBehindAnIOMMU(t *testing.T) {
+	for _, copies := range []bool{false, true} {
+		without, a := reflected(t, ringside.Config{Path: ringside.AFXDP, XSKCopy: copies}, 300, sim.Microsecond)
+		behind, b := reflected(t, ringside.Config{Path: ringside.AFXDP, XSKCopy: copies, IOMMU: ringside.IOMMUOn}, 300, sim.Microsecond)
+		assert.Len(t, b.back, 300)
+		assert.Equal(t, a.back, b.back)
+		require.NotNil(t, behind.IOMMU)
+		assert.NotZero(t, behind.IOMMU.Hits+behind.IOMMU.Walks)
+		assert.Zero(t, behind.IOMMU.Faults)
+		assert.Nil(t, without.IOMMU)
+	}
+}
+
+// A flooded frame has one packet buffer that several ports hold at once, and comes out of
+// each of them.
+func TestAFrameIsFloodedToSeveralNICs(t *testing.T) {
+	for _, p := range []ringside.Path{ringside.DPDK, ringside.AFXDP} {
+		t.Run(p.String(), func(t *testing.T) {
+			in, out := &offered{gap: sim.Microsecond}, []*offered{{}, {}}
+			for i := range 100 {
+				in.frames = append(in.frames, append([]byte{255, 255, 255, 255, 255, 255, 2, 9, 9, 9, 9, 9, 0x88, 0xb5, byte(i)}, make([]byte, 45)...))
+			}
+			h, err := ringside.New(ringside.Config{Path: p, NICs: []ringside.NIC{{Wire: in}, {Wire: out[0]}, {Wire: out[1]}}})
+			require.NoError(t, err)
+			defer h.Close()
+			require.NoError(t, h.RunUntil(50*sim.Microsecond), "both rings hold some")
+			require.NoError(t, h.Run())
+			assert.Equal(t, in.frames, out[0].back)
+			assert.Equal(t, in.frames, out[1].back)
+		})
+	}
+}
+
 func TestWhatThePathAFXDPCannotHave(t *testing.T) {
 	drop, err := ringside.OpenXDP("drop")
 	require.NoError(t, err)
