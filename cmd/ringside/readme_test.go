@@ -10,11 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestReadmeShowsWhatTheCommandPrints(t *testing.T) { shows(t, "README.md", 4) }
+func TestReadmeShowsWhatTheCommandPrints(t *testing.T) { shows(t, "README.md", 5) }
 
 func TestBridgePageShowsWhatTheCommandPrints(t *testing.T) { shows(t, "docs/bridge.md", 6) }
 
 func TestLoadPageShowsWhatTheCommandPrints(t *testing.T) { shows(t, "docs/load.md", 1) }
+
+func TestComparePageShowsWhatTheCommandPrints(t *testing.T) { shows(t, "docs/compare.md", 2) }
 
 func TestSweepPageShowsWhatTheCommandPrints(t *testing.T) { shows(t, "docs/sweep.md", 1) }
 
