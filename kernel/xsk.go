@@ -176,15 +176,6 @@ func (h *xdpHook) sock(queue int) *XSK {
 	return h.socks[queue]
 }
 
-// zeroCopy is the socket of a queue whose buffers are the process', nil if they are the
-// kernel's.
-func (h *xdpHook) zeroCopy(queue int) *XSK {
-	if x := h.sock(queue); x != nil && x.cfg.ZeroCopy {
-		return x
-	}
-	return nil
-}
-
 // Socket says that a socket is bound to a queue: see xdp.Host.
 func (h *xdpHook) Socket(ifindex, queue int) bool {
 	return ifindex == int(h.dev.index) && h.sock(queue) != nil

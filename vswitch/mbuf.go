@@ -33,7 +33,6 @@ type Mbuf struct {
 
 	pool    *Pool
 	holders int32
-	out     int32 // of the port that the switch sends it to
 }
 
 // Room is all that a frame in the buffer may have, for whoever fills it.
