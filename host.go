@@ -472,11 +472,10 @@ func (h *Host) newNIC(n *NIC, mac bridge.MAC, irq nic.IRQ) (*nic.NIC, error) {
 }
 
 func (h *Host) addVM(i int) error {
-	if w := h.cfg.wiring(); h.cfg.VMs[i].stacked() {
-		return w.stack(h, i)
-	} else {
-		return w.vm(h, i)
+	if h.cfg.VMs[i].stacked() {
+		return h.addStacked(i)
 	}
+	return h.cfg.wiring().vm(h, i)
 }
 
 // addProcess makes VM i, which is a process of the host that reads its tap.

@@ -64,9 +64,6 @@ func (p Path) GivesUp() []string {
 	return wirings[p].givesUp
 }
 
-// Built says whether machines can be made on the path.
-func (p Path) Built() bool { return p < numPaths && wirings[p].vm != nil }
-
 // ErrNoPath says that a machine cannot be wired as its Config.Path says.
 var ErrNoPath = errors.New("the path cannot carry it")
 
@@ -77,13 +74,12 @@ type wiring struct {
 	check   func(*Config) error // finds what the path cannot do, when all defaults are filled in
 	nic     func(h *Host, n *NIC, cpu int) error
 	vm      func(h *Host, i int) error // makes VM i, which has a Program
-	stack   func(h *Host, i int) error // makes VM i, which has Processes
 	finish  func(*Host) error          // when NICs, VMs, patches and tunnels are there
 }
 
 // wirings has a row for each path, whose functions are in a file of its own.
 var wirings = [numPaths]wiring{
-	Native: {vm: (*Host).addProcess, stack: (*Host).addStacked},
+	Native: {vm: (*Host).addProcess},
 	Virtio: virtioWiring,
 	Vhost:  vhostWiring,
 	DPDK:   dpdkWiring,
@@ -105,25 +101,13 @@ func (w *wiring) addNIC(h *Host, n *NIC, cpu int) error {
 
 // checkPath finds what the path cannot do.
 func (c *Config) checkPath() error {
-	switch {
-	case c.Path >= numPaths:
+	if c.Path >= numPaths {
 		return fmt.Errorf("Config.Path is %v; the paths are %s", c.Path, strings.Join(pathNames[:], ", "))
-	case !c.Path.Built():
-		return c.cannot("it is not built yet")
 	}
-	if c.IOMMU != IOMMUOff && c.Path == DPDK {
-		return c.cannot("an IOMMU that is %v: its driver maps nothing", c.IOMMU)
+	if check := c.wiring().check; check != nil {
+		return check(c)
 	}
-	w := c.wiring()
-	for i := range c.VMs {
-		if v := &c.VMs[i]; v.stacked() && w.stack == nil {
-			return c.cannot("%s: guests with Processes", v.Name)
-		}
-	}
-	if w.check == nil {
-		return nil
-	}
-	return w.check(c)
+	return nil
 }
 
 // hasVCPU says whether a VM runs on a virtual CPU, behind a device, and is no process

@@ -23,7 +23,6 @@ var afxdpWiring = wiring{
 	check:  checkAFXDP,
 	nic:    (*Host).addXSKNIC,
 	vm:     func(h *Host, i int) error { return h.addRaw(i, kernel.VhostUser) },
-	stack:  (*Host).addStacked,
 	finish: (*Host).startPolling,
 }
 

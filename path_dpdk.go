@@ -25,13 +25,14 @@ var dpdkWiring = wiring{
 	check:  checkDPDK,
 	nic:    func(h *Host, n *NIC, _ int) error { return h.openNIC(n) },
 	vm:     func(h *Host, i int) error { return h.addRaw(i, kernel.VhostUser) },
-	stack:  (*Host).addStacked,
 	finish: (*Host).startPolling,
 }
 
 // checkDPDK finds what a switch in user space has not got.
 func checkDPDK(c *Config) error {
 	switch b := &c.Bridges[0]; {
+	case c.IOMMU != IOMMUOff && c.Path == DPDK:
+		return c.cannot("an IOMMU that is %v: its driver maps nothing", c.IOMMU)
 	case len(c.Bridges) > 1 || len(c.Patches) > 0 || len(c.VTEPs) > 0:
 		return c.cannot("%d bridges, %d patches and %d tunnels; it has one bridge and ports", len(c.Bridges), len(c.Patches), len(c.VTEPs))
 	case len(b.Host.Addresses) > 0 || c.Forward || len(c.Routes) > 0 || len(c.NAT) > 0:

@@ -62,8 +62,8 @@ func TestDPDKForwardsBetweenNICs(t *testing.T) {
 	assert.Positive(t, r.Bill.Count(cost.PMDIdle))
 }
 
-// Pairs of ports may have several cores: each has a queue of every NIC, every frame leaves
-// once, and a queue without buffers wakes nobody's core too late.
+// Pairs of ports may have several cores: each has a queue of every NIC and work to do, and
+// every frame leaves once.
 func TestDPDKPairsRunOnSeveralCores(t *testing.T) {
 	for _, drop := range []bool{false, true} {
 		in, err := load.New(load.Config{Spec: load.Spec{Flows: 64}, Dests: []load.MAC{{2, 5, 5, 5, 5, 5}}, LinkBPS: 100e9, Frames: 20000})

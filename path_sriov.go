@@ -28,7 +28,6 @@ var sriovWiring = wiring{
 	},
 	check: checkSRIOV,
 	vm:    (*Host).addRawVF,
-	stack: (*Host).addStacked,
 }
 
 // SRIOVConfig is how the virtual functions on the path sriov are. The zero value posts

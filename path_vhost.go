@@ -15,7 +15,6 @@ var vhostWiring = wiring{
 	givesUp: []string{"a CPU for the vhost thread, or a share of one"},
 	check:   checkVirtio,
 	vm:      func(h *Host, i int) error { return h.addRaw(i, kernel.VhostNet) },
-	stack:   (*Host).addStacked,
 }
 
 // checkVirtio finds what guests behind a virtio device cannot have.

@@ -12,7 +12,6 @@ var virtioWiring = wiring{
 	givesUp: []string{"a CPU for the VMM's thread, or a share of one"},
 	check:   checkVirtio,
 	vm:      func(h *Host, i int) error { return h.addRaw(i, kernel.VMM) },
-	stack:   (*Host).addStacked,
 }
 
 // serve starts the thread of a VMM that serves a pair of queues.

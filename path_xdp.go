@@ -31,7 +31,6 @@ var xdpWiring = wiring{
 	givesUp: []string{"frames longer than a receive buffer", "merging (GRO) of what is redirected", "hooks and captures between driver and tap"},
 	nic:     (*Host).addXDPNIC,
 	vm:      (*Host).addProcess,
-	stack:   (*Host).addStacked,
 }
 
 // addXDPNIC makes a NIC with a program: its own, or the one of the path.

@@ -62,7 +62,7 @@ func BookText(name string) ([]byte, error) {
 // or ends in .yaml or .yml is a file, anything else is the name of a built-in
 // book.
 func Open(nameOrPath string) (*Book, error) {
-	if !isPath(nameOrPath) {
+	if !IsFile(nameOrPath) {
 		text, err := BookText(nameOrPath)
 		if err != nil {
 			return nil, err
@@ -77,9 +77,10 @@ func Open(nameOrPath string) (*Book, error) {
 	return Load(f, nameOrPath)
 }
 
-func isPath(s string) bool {
-	ext := strings.ToLower(filepath.Ext(s))
-	return ext == ".yaml" || ext == ".yml" || strings.ContainsAny(s, `/\`)
+// IsFile says whether Open takes the words for a file, and not for the name of a book.
+func IsFile(nameOrPath string) bool {
+	ext := strings.ToLower(filepath.Ext(nameOrPath))
+	return ext == ".yaml" || ext == ".yml" || strings.ContainsAny(nameOrPath, `/\`)
 }
 
 func noBook(name string) error {

@@ -38,27 +38,8 @@ type rarEntry struct {
 // otherVector is that of other causes than queues: there is one pair of those.
 const otherVector = 1
 
-// The mailbox's messages, as VFs send them: a type in the lower half of the first word,
-// what belongs to it above, and answers with a bit.
 const (
-	msgReset      = 0x01
-	msgSetMAC     = 0x02
-	msgMulticast  = 0x03
-	msgSetVLAN    = 0x04
-	msgSetLPE     = 0x05
-	msgSetPromisc = 0x06
-
-	msgInfoShift = 16
-	msgInfoMask  = 0xFF << msgInfoShift
-	msgCTS       = 1 << 29
-	msgNACK      = 1 << 30
-	msgACK       = 1 << 31
-
-	msgMACClear = 1 << msgInfoShift // of msgSetMAC: further addresses go,
-	msgMACAdd   = 2 << msgInfoShift // or one comes
-	msgAllMulti = 2 << msgInfoShift // of msgSetPromisc
-
-	maxGroups = 30 // hashes in one message
+	maxGroups = 30 // hashes of addresses in one message
 	minLen    = 64 // frames with their FCS
 )
 
@@ -204,16 +185,16 @@ func (p *pf) receive(c *CPU, vf int) {
 		m[i] = p.read(c, nic.VMBMEM(vf, i))
 	}
 	p.reg(c, nic.P2VMAILBOX(vf), nic.P2VACK)
-	if m[0]&(msgACK|msgNACK) != 0 {
+	if m[0]&(nic.MsgACK|nic.MsgNACK) != 0 {
 		return // an answer, to nothing that was asked
 	}
-	answer := []uint32{m[0] | msgNACK}
+	answer := []uint32{m[0] | nic.MsgNACK}
 	switch v := &p.vfs[vf]; {
-	case m[0]&0xFFFF == msgReset:
+	case m[0]&0xFFFF == nic.MsgReset:
 		answer = p.vfReset(c, vf)
 	case !v.cts: // it has to reset first
 	case p.does(c, vf, &m):
-		answer[0] = m[0] | msgACK | msgCTS
+		answer[0] = m[0] | nic.MsgACK | nic.MsgCTS
 	}
 	p.send(c, vf, answer)
 }
@@ -238,38 +219,38 @@ func (p *pf) vfReset(c *CPU, vf int) []uint32 {
 	p.reg(c, nic.VFRE, p.read(c, nic.VFRE)|bit)
 	v.cts = true
 	if v.mac == ([6]byte{}) {
-		return []uint32{msgReset | msgNACK}
+		return []uint32{nic.MsgReset | nic.MsgNACK}
 	}
-	return []uint32{msgReset | msgACK | msgCTS, binary.LittleEndian.Uint32(v.mac[:]), uint32(binary.LittleEndian.Uint16(v.mac[4:]))}
+	return []uint32{nic.MsgReset | nic.MsgACK | nic.MsgCTS, binary.LittleEndian.Uint32(v.mac[:]), uint32(binary.LittleEndian.Uint16(v.mac[4:]))}
 }
 
 // does carries out what a VF asks for, and says whether it may have it.
 func (p *pf) does(c *CPU, vf int, m *[nic.MailboxLen]uint32) bool {
 	v := &p.vfs[vf]
 	switch m[0] & 0xFFFF {
-	case msgSetMAC:
+	case nic.MsgSetMAC:
 		return p.askMAC(c, vf, m)
-	case msgMulticast:
-		n := min(int(m[0]&msgInfoMask>>msgInfoShift), maxGroups)
+	case nic.MsgMulticast:
+		n := min(int(m[0]&nic.MsgInfoMask>>nic.MsgInfoShift), maxGroups)
 		v.groups = v.groups[:0]
 		for i := range n {
 			v.groups = append(v.groups, uint16(m[1+i/2]>>(16*(i&1)))&0xFFF)
 		}
 		p.groups(c)
 		p.offloads(c, vf)
-	case msgSetVLAN:
-		return v.vlan == 0 && p.setVLAN(c, vf, m[1]&0xFFF, m[0]&msgInfoMask != 0)
-	case msgSetLPE:
+	case nic.MsgSetVLAN:
+		return v.vlan == 0 && p.setVLAN(c, vf, m[1]&0xFFF, m[0]&nic.MsgInfoMask != 0)
+	case nic.MsgSetLPE:
 		if m[1] < minLen || m[1] > nic.MaxFrame {
 			return false
 		}
 		v.maxLen = m[1]
 		p.offloads(c, vf)
-	case msgSetPromisc:
-		if m[0]&msgInfoMask&^msgAllMulti != 0 {
+	case nic.MsgSetPromisc:
+		if m[0]&nic.MsgInfoMask&^nic.MsgAllMulti != 0 {
 			return false
 		}
-		v.all = m[0]&msgAllMulti != 0
+		v.all = m[0]&nic.MsgAllMulti != 0
 		p.offloads(c, vf)
 	default:
 		return false
@@ -283,15 +264,15 @@ func (p *pf) askMAC(c *CPU, vf int, m *[nic.MailboxLen]uint32) bool {
 	binary.LittleEndian.PutUint32(mac[:], m[1])
 	binary.LittleEndian.PutUint16(mac[4:], uint16(m[2]))
 	v := &p.vfs[vf]
-	switch m[0] & msgInfoMask {
-	case msgMACClear:
+	switch m[0] & nic.MsgInfoMask {
+	case nic.MsgMACClear:
 		for i := range p.rar {
 			if e := &p.rar[i]; e.used && e.own && int(e.pool) == vf {
 				p.clearRAR(c, i)
 			}
 		}
 		return true
-	case msgMACAdd:
+	case nic.MsgMACAdd:
 		return !v.fixed && p.addMAC(c, vf, mac, true) == nil
 	case 0:
 		return station(mac) && (!v.fixed || v.mac == mac) && p.setMAC(c, vf, mac) == nil

@@ -229,14 +229,7 @@ func (f *vnetFile) Read(st *syscall.Task, segs []syscall.Segment) (int, syscall.
 
 // putUser is tun_put_user.
 func (f *vnetFile) putUser(st *syscall.Task, segs []syscall.Segment, s *skb) (int, syscall.Errno) {
-	verifies := f.d.features.Has(virtio.FGuestCSUM)
-	if !s.unplain {
-		virtio.PutPlain(f.hdr[:], s.valid && verifies, 1)
-	} else {
-		m := s.meta()
-		m.Valid = m.Valid && verifies
-		virtio.PutHdr(f.hdr[:], m, 1)
-	}
+	f.d.putHdr(f.hdr[:], s, 1)
 	if s.nfrags == 0 { // nearly every frame
 		if n, ok := st.CopyOutBehind(segs[0], f.hdr[:], s.data); ok {
 			return n, syscall.OK

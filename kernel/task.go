@@ -62,7 +62,11 @@ func (k *Kernel) Spawn(p Process) error {
 		return fmt.Errorf("kernel: %s has no memory", name)
 	}
 	t := &task{}
-	if err := k.admit(t, p.CPU, p.Allowed, p.Node); err != nil {
+	var err error
+	if t.region, err = k.UserRegion(p.Memory.Size()); err == nil {
+		err = k.admit(t, p.CPU, p.Allowed, p.Node)
+	}
+	if err != nil {
 		return fmt.Errorf("kernel: %s: %w", name, err)
 	}
 	c := t.cpu
@@ -98,10 +102,6 @@ func (k *Kernel) Spawn(p Process) error {
 		}
 		t.Exit()
 	})
-	var err error
-	if t.region, err = k.UserRegion(p.Memory.Size()); err != nil {
-		return fmt.Errorf("kernel: %s: %w", name, err)
-	}
 	k.tasks = append(k.tasks, t)
 	c.enqueue(t, k.eng.Now())
 	return nil

@@ -312,7 +312,7 @@ func (w *vhost) take(c *CPU, s *skb) {
 func (w *vhost) copyOut(c *CPU, s *skb) int {
 	need := int(s.length) + virtio.HdrLen
 	if first := w.chain.In[0]; len(first) >= need && s.nfrags == 0 { // nearly every frame
-		w.putHdr(first, s)
+		w.d.putHdr(first, s, len(w.heads))
 		copyFrame(first[virtio.HdrLen:], s.data)
 	} else {
 		w.writePieces(s)
@@ -344,12 +344,12 @@ func (w *vhost) copyOut(c *CPU, s *skb) int {
 
 // writePieces writes a frame and its header into buffers of any shape.
 func (w *vhost) writePieces(s *skb) {
-	to := pieces{list: w.chain.In}
-	w.putHdr(w.hdr[:], s)
-	to.write(w.hdr[:])
-	to.write(s.data)
+	to := virtio.PiecesOf(w.chain.In)
+	w.d.putHdr(w.hdr[:], s, len(w.heads))
+	to.Write(w.hdr[:])
+	to.Write(s.data)
 	for i := range s.nfrags {
-		to.write(s.frags.buf[i].data)
+		to.Write(s.frags.buf[i].data)
 	}
 }
 
@@ -360,18 +360,6 @@ func copyFrame(to, from []byte) {
 	} else {
 		copy(to, from)
 	}
-}
-
-// putHdr writes the header of s.
-func (w *vhost) putHdr(b []byte, s *skb) {
-	verifies := w.d.features.Has(virtio.FGuestCSUM)
-	if !s.unplain {
-		virtio.PutPlain(b, s.valid && verifies, uint16(len(w.heads)))
-		return
-	}
-	m := s.meta()
-	m.Valid = m.Valid && verifies
-	virtio.PutHdr(b, m, uint16(len(w.heads)))
 }
 
 // told gives the guest the frames that are in its memory, and calls it.
@@ -503,8 +491,8 @@ func (w *vhost) handleTx(c *CPU) bool {
 // copyIn makes a frame of the chain, nil if it is none: then it is counted as lost.
 func (w *vhost) copyIn(c *CPU) *skb {
 	k, n := w.d.k, int(w.chain.OutLen)-virtio.HdrLen
-	from := pieces{list: w.chain.Out}
-	from.read(w.hdr[:])
+	from := virtio.PiecesOf(w.chain.Out)
+	from.Read(w.hdr[:])
 	m, _, err := virtio.ParseHdr(w.hdr[:], n)
 	switch {
 	case err != nil || !w.d.features.FromDriver(m):
@@ -530,9 +518,9 @@ func (w *vhost) copyIn(c *CPU) *skb {
 		w.touchPieces(c, w.chain.Out, int(w.chain.OutLen))
 		c.touchAll(s)
 	}
-	from.read(s.data)
+	from.Read(s.data)
 	for i := range s.nfrags {
-		from.read(s.frags.buf[i].data)
+		from.Read(s.frags.buf[i].data)
 	}
 	c.many(cost.VhostCopyIn, s, 1, uint64(n+virtio.HdrLen))
 	if c.k.sched.far {
@@ -602,34 +590,4 @@ func (w *vhost) stalled() (list []string) {
 		}
 	}
 	return list
-}
-
-// pieces is a list of pieces of memory, read or written from the front.
-type pieces struct {
-	list [][]byte
-	at   int // in the first
-}
-
-// write copies b there; there is room.
-func (p *pieces) write(b []byte) {
-	for len(b) > 0 {
-		n := copy(p.list[0][p.at:], b)
-		b = b[n:]
-		p.step(n)
-	}
-}
-
-// read fills b from there; there is as much.
-func (p *pieces) read(b []byte) {
-	for len(b) > 0 {
-		n := copy(b, p.list[0][p.at:])
-		b = b[n:]
-		p.step(n)
-	}
-}
-
-func (p *pieces) step(n int) {
-	if p.at += n; p.at == len(p.list[0]) {
-		p.list, p.at = p.list[1:], 0
-	}
 }

@@ -178,6 +178,18 @@ func (d *VirtioNet) width() int { return len(d.pairs) + len(d.served) }
 // offload is TUNSETOFFLOAD.
 func (d *VirtioNet) offload() { d.net.features, d.net.gsoMax = tunOffload(d.features), maxWrite }
 
+// putHdr writes the header of a frame that fills so many buffers of the guest's.
+func (d *VirtioNet) putHdr(b []byte, s *skb, buffers int) {
+	verifies := d.features.Has(virtio.FGuestCSUM)
+	if !s.unplain {
+		virtio.PutPlain(b, s.valid && verifies, uint16(buffers))
+		return
+	}
+	m := s.meta()
+	m.Valid = m.Valid && verifies
+	virtio.PutHdr(b, m, uint16(buffers))
+}
+
 // Reset stops the device, as a driver does that writes 0 to its status. What waits
 // on its tap dies.
 func (d *VirtioNet) Reset() {

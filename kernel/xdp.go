@@ -340,23 +340,33 @@ func (h *xdpHook) send(c *CPU, a xdp.Action, s *skb) {
 		}
 		return
 	}
+	if dev := h.target(c, s, (*netdev).takesRaw); dev != nil {
+		dev.bulkOf(c).add(c, s)
+	}
+}
+
+// target is where a redirected frame goes: an interface that can send it. It is nil if
+// there is none, or if a socket is meant: then s is dealt with.
+func (h *xdpHook) target(c *CPU, s *skb, can func(*netdev) bool) *netdev {
 	c.one(cost.XdpDoRedirect, s)
 	to := h.ctx.Target()
 	if to.Socket {
 		h.toSocket(c, s)
-		return
+		return nil
 	}
-	dev := h.k.byIndex(to.Ifindex)
+	dev, why := h.k.byIndex(to.Ifindex), cost.NotDropped
 	switch {
-	case dev == nil || !dev.takesRaw():
-		h.stat.Errors++
-		c.drop(s, cost.XDP, cost.RSXDPNoTarget)
+	case dev == nil || !can(dev):
+		why = cost.RSXDPNoTarget
 	case s.length > dev.mtu:
-		h.stat.Errors++
-		c.drop(s, cost.XDP, cost.PktTooBig)
-	default:
-		dev.bulkOf(c).add(c, s)
+		why = cost.PktTooBig
 	}
+	if why == cost.NotDropped {
+		return dev
+	}
+	h.stat.Errors++
+	c.drop(s, cost.XDP, why)
+	return nil
 }
 
 // takesRaw says that the interface has an ndo_xdp_xmit. Igb has one while it has a

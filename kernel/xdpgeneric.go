@@ -61,21 +61,7 @@ func (h *xdpHook) one(c *CPU, s *skb) bool {
 
 // redirect is xdp_do_generic_redirect: any interface can send an sk_buff.
 func (h *xdpHook) redirect(c *CPU, s *skb) {
-	c.one(cost.XdpDoRedirect, s)
-	to := h.ctx.Target()
-	if to.Socket {
-		h.toSocket(c, s)
-		return
-	}
-	dev := h.k.byIndex(to.Ifindex)
-	switch {
-	case dev == nil:
-		h.stat.Errors++
-		c.drop(s, cost.XDP, cost.RSXDPNoTarget)
-	case s.length > dev.mtu:
-		h.stat.Errors++
-		c.drop(s, cost.XDP, cost.PktTooBig)
-	default:
+	if dev := h.target(c, s, func(*netdev) bool { return true }); dev != nil {
 		c.single[0] = s
 		dev.start(c, c.single[:])
 	}

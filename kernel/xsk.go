@@ -398,7 +398,7 @@ func (x *XSK) complete(c *CPU, addr uint64) {
 	x.Comp.PutAddr(addr, c.clock.Now())
 }
 
-// inFlight counts the frames that are between a process that forwards and the kernel.
+// socketsInFlight counts the frames that are between a process that forwards and the kernel.
 func (k *Kernel) socketsInFlight() uint64 {
 	n := k.inSockets
 	for _, x := range k.xsks {

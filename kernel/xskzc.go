@@ -28,11 +28,11 @@ func (x *XSK) takeQueue() {
 	d.poke(nic.RDT(q.index), 0)
 	d.poke(nic.SRRCTL(q.index), uint32(nic.Srrctl(x.cfg.UMEM.Room>>nic.SrrctlBSizeShift)|nic.SrrctlAdvOneBuf)|uint32(nic.SrrctlDropEN))
 	d.poke(nic.RXDCTL(q.index), uint32(nic.DctlENABLE))
-	x.post0()
+	x.postFirst()
 }
 
-// post0 gives the NIC its first buffers.
-func (x *XSK) post0() {
+// postFirst gives the NIC its first buffers.
+func (x *XSK) postFirst() {
 	if x.stock(0) > 0 {
 		x.d.poke(nic.RDT(x.q.index), uint32(x.q.nextToUse))
 	}
@@ -185,7 +185,7 @@ func (x *XSK) xmit(c *CPU) bool {
 		if !ok {
 			continue
 		}
-		x.post1(c, q, a, desc, t)
+		x.postFrame(c, q, a, desc, t)
 		posted = true
 	}
 	if posted {
@@ -199,8 +199,8 @@ func (x *XSK) xmit(c *CPU) bool {
 	return !ok || at <= now || x.q.cleaned == 0
 }
 
-// post1 fills a descriptor with a frame of the UMEM.
-func (x *XSK) post1(c *CPU, q *txQueue, a mem.Addr, desc xdp.Desc, t xdp.Tag) {
+// postFrame fills a descriptor with a frame of the UMEM.
+func (x *XSK) postFrame(c *CPU, q *txQueue, a mem.Addr, desc xdp.Desc, t xdp.Tag) {
 	s := x.k.newSKB()
 	s.data, s.addr, s.block, s.length = x.k.mem.Bytes(a, int(desc.Len)), a, 0, int32(desc.Len)
 	s.raw, s.umem = true, true

@@ -6,11 +6,11 @@ import (
 	"io"
 	"math/big"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"ringside/cost"
 	"ringside/internal/form"
 	"ringside/internal/spell"
 	"ringside/sim"
@@ -61,11 +61,9 @@ func Text(name string) ([]byte, error) {
 	return files.ReadFile("machines/" + name + ".yaml")
 }
 
-// IsFile says whether Open takes the words for a file, and not for the name of a machine.
-func IsFile(nameOrPath string) bool {
-	ext := strings.ToLower(filepath.Ext(nameOrPath))
-	return ext == ".yaml" || ext == ".yml" || strings.ContainsAny(nameOrPath, `/\`)
-}
+// IsFile says whether Open takes the words for a file, and not for the name of a machine:
+// as with books.
+func IsFile(nameOrPath string) bool { return cost.IsFile(nameOrPath) }
 
 // Open loads a machine by name or from a file: whatever has a path separator in it or
 // ends in .yaml or .yml is a file, anything else is the name of a built-in machine.

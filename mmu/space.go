@@ -18,8 +18,7 @@ var (
 )
 
 // A Space is one address space: a radix tree of four levels whose leaves are pages of any
-// of the three sizes. It is made by NewSpace or
-// NewGuestSpace.
+// of the three sizes. It is made by NewSpace or NewGuestSpace.
 type Space struct {
 	id     uint16
 	under  *Space   // of a guest: what its physical addresses go through; nil on the host

@@ -10,13 +10,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringside/internal/leaktest"
 	"ringside/nic"
 	"ringside/offload"
 	"ringside/peer"
 	"ringside/sim"
 	"ringside/vm/app"
 	"ringside/vm/guest"
-	"ringside/vm/guest/guesttest"
 )
 
 // A rig is two peers, each in place of the other's NIC: a device takes frames from
@@ -191,12 +191,12 @@ func TestPeersHaveSomethingInTheirWay(t *testing.T) {
 }
 
 func TestNoGoroutineIsLeft(t *testing.T) {
-	before := guesttest.Goroutines()
+	before := leaktest.Goroutines()
 	r := newRig(t, peer.Config{Processes: program(t, "echo", nil)}, peer.Config{Processes: program(t, "http", nil)})
 	require.NoError(t, r.e.RunToIdle())
 	r.a.Close()
 	r.b.Close()
-	require.Equal(t, before, guesttest.Goroutines())
+	require.Equal(t, before, leaktest.Goroutines())
 }
 
 func BenchmarkBulk(b *testing.B) {

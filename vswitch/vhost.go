@@ -128,12 +128,12 @@ func (v *Vhost) Receive(burst []*Mbuf) int {
 // copyIn copies the chain into m as a frame. One that is none is counted and dropped,
 // and m freed.
 func (v *Vhost) copyIn(m *Mbuf) bool {
-	from := pieces{list: v.chain.Out}
-	from.read(v.hdr[:])
+	from := virtio.PiecesOf(v.chain.Out)
+	from.Read(v.hdr[:])
 	n := int(v.chain.OutLen) - virtio.HdrLen
 	meta, _, err := virtio.ParseHdr(v.hdr[:], n)
 	m.Data = m.Data[:min(n, DataRoom)]
-	from.read(m.Data)
+	from.Read(m.Data)
 	m.ID, m.Arrived = v.guest.Begin(m.Data), v.core.Now()
 	reason := cost.NotDropped
 	switch {
@@ -266,10 +266,10 @@ func (v *Vhost) buffers(r *virtio.Ring, need int) (bool, error) {
 
 // copyOut copies a frame and its header into the chains, which have room.
 func (v *Vhost) copyOut(r *virtio.Ring, m *Mbuf) {
-	virtio.PutHdr(v.hdr[:], plainMeta, uint16(len(v.heads)))
-	to := pieces{list: v.chain.In}
-	to.write(v.hdr[:])
-	to.write(m.Data)
+	virtio.PutPlain(v.hdr[:], false, uint16(len(v.heads)))
+	to := virtio.PiecesOf(v.chain.In)
+	to.Write(v.hdr[:])
+	to.Write(m.Data)
 	r.SetTag(v.heads[0].head, virtio.Tag{ID: m.ID, Arrived: m.Arrived})
 	left := len(m.Data) + virtio.HdrLen
 	for _, h := range v.heads {

@@ -40,9 +40,7 @@ type axis struct {
 func newAxes() (a [3]axis) {
 	a = [3]axis{{flag: "path"}, {"pinning", []string{"on", "off"}}, {"pages", []string{"4k", "2m"}}}
 	for _, p := range ringside.Paths() {
-		if p.Built() {
-			a[0].values = append(a[0].values, p.String())
-		}
+		a[0].values = append(a[0].values, p.String())
 	}
 	return a
 }

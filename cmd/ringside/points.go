@@ -140,6 +140,9 @@ func (p *points) options(verb string, settings []sweep.Setting) (*loadOptions, e
 			if errors.As(err, &wrong) {
 				err = wrong.Unwrap()
 			}
+			if _, ok := errors.AsType[*strconv.NumError](err); ok && fs.Lookup(s.Flag).Value.Type() == "bool" {
+				err = errors.New("give true or false")
+			}
 		case p.text == "":
 			return nil, usagef("%s: %s is a part of the load, and captures have none; give --load", verb, s.Flag)
 		default:

@@ -57,6 +57,8 @@ such frame, 130 interrupted.`,
 	whole(fs, &frame, "frame", "", "the frame's number in the file, from 1", 1, math.MaxInt64, "3")
 	whole(fs, &loop, "loop", "1", "in which playing of the file", 1, 1<<30, "2")
 	o.machine(fs)
+	o.batching(fs)
+	o.sched(fs)
 	o.paper(fs)
 	return c
 }

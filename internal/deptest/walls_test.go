@@ -75,7 +75,7 @@ var walls = []wall{
 
 	{"internal/validate", "ours", "internal/workload machine", "published numbers are compared with what workloads give: neither knows how the other came about"},
 	{"internal/workload", "ours", ". bridge cost internal/spell load machine nic sim vm vswitch xdp", "a workload is a machine with its load: what a rate is compared with is not known here"},
-	{"internal/capture internal/golden internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
+	{"internal/capture internal/golden internal/leaktest internal/pcapng internal/wholefile internal/spell", "ours", "", "files, their formats and words know nothing of the machine"},
 	{"internal/form", "ours", "bridge internal/spell sim", "how a file is taken apart knows values and their bounds, not what they are for"},
 	{"internal/programs", "ours", "internal/form sim vm/app vm/guest", "names of programs become programs: what they run on is not known here"},
 	{"internal/scenario", "ours", ". bridge cost internal/form internal/labfile internal/programs internal/spell machine sim trace wire", "a file becomes a lab, what came of it is judged, and nothing is printed"},
@@ -94,7 +94,7 @@ var walls = []wall{
 	{"ours", "cmd/...", "", "a command is a door to the outside: nobody walks in through it"},
 	{"ours -internal/gate/...", "internal/gate/...", "", "the gate is for tests"},
 	{"ours -cmd/ringside", "internal/bench", "", "measuring is for tests and the command"},
-	{"ours -kernel/kerneltest -syscall/syscalltest", "nic/nictest syscall/syscalltest kernel/kerneltest internal/golden", "", "the other side of a protocol is for tests, and so are golden files"},
+	{"ours -kernel/kerneltest -syscall/syscalltest", "nic/nictest syscall/syscalltest kernel/kerneltest internal/golden internal/leaktest", "", "the other side of a protocol is for tests, and so are golden files and counts of goroutines"},
 
 	{"ours -netstack", "gvisor.dev/...", "", "only one room speaks gVisor, which is pinned and whose API moves: its types stay behind our own"},
 	{"ours -internal/gate -internal/journey", "github.com/google/gopacket/...", "", "gopacket panics on bad bytes in places and allocates in all: it is for tests and displays, never for the datapath"},

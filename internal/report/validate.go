@@ -37,11 +37,7 @@ func WritePredictions(w io.Writer, g *validate.Group, columns int) error {
 	p.blank()
 	var table [][]string
 	for _, r := range g.Rows {
-		mpps, bound := "none", r.Why
-		if r.Predicted != nil {
-			mpps, bound = fmt.Sprintf("%.2f", *r.Predicted), r.Bound
-		}
-		table = append(table, []string{r.Case, mpps, bound, r.What})
+		table = append(table, []string{r.Case, fmt.Sprintf("%.2f", *r.Predicted), r.Bound, r.What})
 	}
 	p.table([]column{{"workload", false, 0}, {"Mpps", true, 0}, {"bound", false, 0}, {"what", false, 0}}, table)
 	_, err := io.WriteString(w, strings.Join(p.lines, "\n")+"\n")
@@ -55,8 +51,10 @@ func (p *page) validation(rows []validate.Row) {
 		if r.Priced {
 			mark = "*"
 		}
-		predicted, ratio, bound := "none", "", r.Why
-		if r.Predicted != nil {
+		predicted, ratio, bound := "none", "", ""
+		if r.Predicted == nil {
+			what += ": " + r.Why
+		} else {
 			predicted, ratio, bound = fmt.Sprintf("%.2f", *r.Predicted), fmt.Sprintf("%.2f", *r.Ratio), r.Bound
 		}
 		table = append(table, []string{r.Source + mark, r.Machine, fmt.Sprintf("%.2f", r.Published), predicted, ratio, bound, what})

@@ -103,16 +103,12 @@ func Predict(ctx context.Context, m *machine.Machine) (*Group, error) {
 			return nil, context.Cause(ctx)
 		}
 		r := Row{What: c.Does, Machine: m.Name, Unit: "Mpps", Case: c.Name}
-		if !c.Built() {
-			r.Why = "the path is not built yet"
-		} else {
-			got, err := c.Run(m, workload.Knobs{})
-			if err != nil {
-				return nil, err
-			}
-			mpps := math.Round(got.PPS/1e3) / 1e3
-			r.Predicted, r.Bound = &mpps, string(got.Bound)
+		got, err := c.Run(m, workload.Knobs{})
+		if err != nil {
+			return nil, err
 		}
+		mpps := math.Round(got.PPS/1e3) / 1e3
+		r.Predicted, r.Bound = &mpps, string(got.Bound)
 		g.Rows = append(g.Rows, r)
 	}
 	return g, nil
@@ -134,10 +130,6 @@ func (r *Row) predict() error {
 	c, err := workload.Find(r.Case)
 	if err != nil {
 		return err
-	}
-	if !c.Built() {
-		r.Why = "the path is not built yet"
-		return nil
 	}
 	got, err := c.Run(m, r.knobs)
 	if err != nil {

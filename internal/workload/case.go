@@ -118,10 +118,3 @@ func (c *Case) Scales() bool {
 	}
 	return len(s.Config.VMs) == 0
 }
-
-// Built says whether there are machines that the case can be put on: a path may be
-// missing.
-func (c *Case) Built() bool {
-	s := c.Make(nil, Knobs{})
-	return s.Config.Path.Built()
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringside/cost"
+	"ringside/internal/leaktest"
 	"ringside/sim"
 	"ringside/vm/guest"
 	"ringside/vm/guest/guesttest"
@@ -191,7 +192,7 @@ func TestWhatAProgramFailsWithEndsTheRun(t *testing.T) {
 // Switched off, every program is unwound whatever it does about it, and no goroutine
 // is left.
 func TestCloseUnwindsEveryProgram(t *testing.T) {
-	before := guesttest.Goroutines()
+	before := leaktest.Goroutines()
 	var ended []string
 	note := func(s string) { ended = append(ended, s) }
 	lab := guesttest.New(t, 1)
@@ -239,7 +240,7 @@ func TestCloseUnwindsEveryProgram(t *testing.T) {
 	lab.RunUntil(sim.Second)
 	lab.Close()
 	require.Equal(t, []string{"accepts", "sleeps", "recovers", "ends well", "panics"}, ended)
-	require.Equal(t, before, guesttest.Goroutines())
+	require.Equal(t, before, leaktest.Goroutines())
 	require.NoError(t, lab.Engine.Err(), "the end of a machine is no failure")
 }
 

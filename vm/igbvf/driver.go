@@ -185,9 +185,9 @@ func (d *Driver) probe() error {
 	if d.cfg.MTU > 0 {
 		longest = uint32(min(d.cfg.MTU+14+4+4, nic.MaxFrame))
 	}
-	d.mailbox.ask(d, msgSetLPE, longest)
+	d.mailbox.ask(d, nic.MsgSetLPE, longest)
 	if d.cfg.AllMulticast {
-		d.mailbox.ask(d, msgSetPromisc|msgAllMulti)
+		d.mailbox.ask(d, nic.MsgSetPromisc|nic.MsgAllMulti)
 	}
 	w(nic.VTIVAR_MISC, nic.IvarValid|mailVec) // from now on answers interrupt
 	w(nic.RXDCTL(0), uint32(nic.DctlENABLE))
@@ -365,7 +365,7 @@ func (d *Driver) flush() {
 // SetMulticast says which groups the guest is in, at most thirty; the PF's table passes
 // others with the same hash.
 func (d *Driver) SetMulticast(groups [][6]byte) {
-	words := []uint32{msgMulticast | uint32(min(len(groups), 30))<<msgInfoShift}
+	words := []uint32{nic.MsgMulticast | uint32(min(len(groups), 30))<<nic.MsgInfoShift}
 	for i, g := range groups[:min(len(groups), 30)] {
 		if i&1 == 0 {
 			words = append(words, 0)
@@ -377,14 +377,14 @@ func (d *Driver) SetMulticast(groups [][6]byte) {
 
 // SetMAC asks for another address.
 func (d *Driver) SetMAC(mac [6]byte) {
-	d.mailbox.ask(d, msgSetMAC, binary.LittleEndian.Uint32(mac[:]), uint32(binary.LittleEndian.Uint16(mac[4:])))
+	d.mailbox.ask(d, nic.MsgSetMAC, binary.LittleEndian.Uint32(mac[:]), uint32(binary.LittleEndian.Uint16(mac[4:])))
 }
 
 // SetVLAN joins a VLAN or leaves it.
 func (d *Driver) SetVLAN(vid uint16, join bool) {
-	m := uint32(msgSetVLAN)
+	m := uint32(nic.MsgSetVLAN)
 	if join {
-		m |= 1 << msgInfoShift
+		m |= 1 << nic.MsgInfoShift
 	}
 	d.mailbox.ask(d, m, uint32(vid))
 }

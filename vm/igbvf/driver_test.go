@@ -64,11 +64,11 @@ func (f *fake) Write(reg, v uint32) {
 // answer is what the PF says to the last message.
 func (f *fake) answer() {
 	m := f.asked[len(f.asked)-1][0]
-	f.regs[nic.VTMBMEM] = m | msgACK
-	if m&msgTypeMask == f.refuse {
+	f.regs[nic.VTMBMEM] = m | nic.MsgACK
+	if m&nic.MsgTypeMask == f.refuse {
 		f.regs[nic.VTMBMEM] = m | 1<<30
 	}
-	if m == msgReset {
+	if m == nic.MsgReset {
 		f.regs[nic.VTMBMEM+4], f.regs[nic.VTMBMEM+8] = 0x040302fa, 0x0605
 	}
 	f.regs[nic.V2PMAILBOX] = nic.V2PPFSTS
@@ -103,15 +103,15 @@ func TestTheVFIsLetGoByItsPF(t *testing.T) {
 	d := up(t, f, Config{MTU: 1500, AllMulticast: true, ITR: 50 * sim.Microsecond})
 	assert.Equal(t, [6]byte{0xfa, 0x02, 0x03, 0x04, 0x05, 0x06}, d.MAC())
 	require.Len(t, f.asked, 3)
-	assert.Equal(t, uint32(msgReset), f.asked[0][0])
-	assert.Equal(t, [2]uint32{msgSetLPE, 1522}, [2]uint32(f.asked[1][:2]))
-	assert.Equal(t, uint32(msgSetPromisc|msgAllMulti), f.asked[2][0])
+	assert.Equal(t, uint32(nic.MsgReset), f.asked[0][0])
+	assert.Equal(t, [2]uint32{nic.MsgSetLPE, 1522}, [2]uint32(f.asked[1][:2]))
+	assert.Equal(t, uint32(nic.MsgSetPromisc|nic.MsgAllMulti), f.asked[2][0])
 	assert.Equal(t, uint32(255), f.regs[nic.RDT(0)])
 	assert.Equal(t, uint32(50<<nic.EitrIntervalShift), f.regs[nic.EITR(0)])
 	assert.Zero(t, d.Stat())
 
 	f = newFake()
-	f.refuse = msgReset
+	f.refuse = nic.MsgReset
 	_, err := New(Config{CPU: f, Device: f})
 	assert.ErrorIs(t, err, ErrPF)
 	f = newFake()
@@ -127,19 +127,19 @@ func TestTheVFIsLetGoByItsPF(t *testing.T) {
 func TestMessagesWaitForTheAnswerToTheLast(t *testing.T) {
 	f := newFake()
 	d := up(t, f, Config{})
-	f.asked, f.late, f.now, f.refuse = nil, true, 1, msgSetVLAN
+	f.asked, f.late, f.now, f.refuse = nil, true, 1, nic.MsgSetVLAN
 	d.SetMulticast([][6]byte{{0x33, 0x33, 0, 0, 0x12, 0x34}, {1, 0, 0x5e, 0, 0, 1}, {1, 0, 0x5e, 0, 0, 2}})
 	d.SetVLAN(5, true)
 	d.SetMAC([6]byte{2, 0, 0, 0, 0, 9})
 	require.Len(t, f.asked, 1)
-	assert.Equal(t, [3]uint32{3<<16 | msgMulticast, 0x341 | 0x10<<16, 0x20}, f.asked[0])
+	assert.Equal(t, [3]uint32{3<<16 | nic.MsgMulticast, 0x341 | 0x10<<16, 0x20}, f.asked[0])
 	for n := 2; n <= 3; n++ {
 		f.answer()
 		assert.False(t, d.Interrupt(1), "nothing to poll for")
 		require.Len(t, f.asked, n)
 	}
-	assert.Equal(t, [2]uint32{1<<16 | msgSetVLAN, 5}, [2]uint32(f.asked[1][:2]))
-	assert.Equal(t, uint32(msgSetMAC), f.asked[2][0])
+	assert.Equal(t, [2]uint32{1<<16 | nic.MsgSetVLAN, 5}, [2]uint32(f.asked[1][:2]))
+	assert.Equal(t, uint32(nic.MsgSetMAC), f.asked[2][0])
 	f.answer()
 	d.Interrupt(1)
 	assert.Equal(t, uint64(1), d.Stat().Refused)

@@ -7,21 +7,6 @@ import (
 	"ringside/nic"
 )
 
-// The messages to the PF: a type, and what belongs to it above.
-const (
-	msgReset      = 0x01
-	msgSetMAC     = 0x02
-	msgMulticast  = 0x03
-	msgSetVLAN    = 0x04
-	msgSetLPE     = 0x05
-	msgSetPromisc = 0x06
-
-	msgInfoShift = 16
-	msgAllMulti  = 2 << msgInfoShift
-	msgACK       = 1 << 31
-	msgTypeMask  = 0xFFFF
-)
-
 // maxWaiting bounds the messages that wait for the mailbox.
 const maxWaiting = 16
 
@@ -38,9 +23,9 @@ func (m *mailbox) reset(d *Driver) bool {
 		return false
 	}
 	m.asked = false
-	m.send(d, []uint32{msgReset})
+	m.send(d, []uint32{nic.MsgReset})
 	words, ok := m.answer(d)
-	if !ok || words[0]&msgTypeMask != msgReset || words[0]&msgACK == 0 {
+	if !ok || words[0]&nic.MsgTypeMask != nic.MsgReset || words[0]&nic.MsgACK == 0 {
 		return false
 	}
 	binary.LittleEndian.PutUint32(d.mac[:], words[1])
@@ -89,7 +74,7 @@ func (m *mailbox) answer(d *Driver) (words [3]uint32, ok bool) {
 
 // look takes an answer if it is there.
 func (m *mailbox) look(d *Driver) {
-	if words, ok := m.answer(d); ok && words[0]&msgACK == 0 {
+	if words, ok := m.answer(d); ok && words[0]&nic.MsgACK == 0 {
 		d.stat.Refused++
 	}
 }

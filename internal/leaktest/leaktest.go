@@ -1,4 +1,6 @@
-package guesttest
+// Package leaktest tells tests whether goroutines are left. It waits by the wall clock,
+// which is why it stands beside the rooms and is for tests alone.
+package leaktest
 
 import (
 	"runtime"
