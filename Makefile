@@ -34,7 +34,7 @@ test: ## every test
 # What the race detector need not see: packages that have one goroutine, which internal/deptest holds them to,
 # runs that other tests make likewise, and time.
 RACE = $$($(GO) list ./... | grep -vE '/(bridge|bridge/.*|cost|dpdk|internal/bench|internal/differential.*|internal/validate|internal/workload|kernel|load|machine|mem|mmu|nic|offload|sim|trace|vhostuser|virtio|vm|vm/raw|vm/igbvf|vm/virtnet|vmm|vswitch|vxlan|wire|xdp)$$')
-NORACE = ^(TestGateEveryScenarioTwice|TestGateEveryScenarioUnderLoad|TestGateWebAssembly|TestABrokenStoryIsFound|TestLargeCapture|TestForeignCapturesEndWell|TestOffloadsDoNotChangeWhatGuestsGet|TestNoKnobLosesAFrame|TestReceiveLivelock|TestEveryBroadcastIsEverywhereOnce|TestPagesFitTheTerminal)$$|Path|SRIOV|DPDK|AFXDP|Socket|XDP|Program|Sched|Move|Pinned|RFS|Paging|Pages|IOMMU|Virtual|VFs|Alloc
+NORACE = ^(TestGateEveryScenarioTwice|TestGateEveryScenarioUnderLoad|TestGateWebAssembly|TestABrokenStoryIsFound|TestLargeCapture|TestForeignCapturesEndWell|TestOffloadsDoNotChangeWhatGuestsGet|TestNoKnobLosesAFrame|TestReceiveLivelock|TestEveryBroadcastIsEverywhereOnce|TestPagesFitTheTerminal|TestCompareSetsEveryPathBesideTheOthers|TestWorkloadsAreRunOnAnyMachine)$$|Path|SRIOV|DPDK|AFXDP|Socket|XDP|Program|Sched|Move|Pinned|RFS|Paging|Pages|IOMMU|Virtual|VFs|Alloc
 
 .PHONY: race
 race: ## the tests of what has goroutines in another order, under the race detector (wants a C compiler)
